@@ -1,0 +1,68 @@
+# The only place where steps are spelled out. `make run` and `make test` set up first; `make setup` says nothing about what is there already.
+
+BOARD ?= virtual-x86_64
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+RUN_ARGUMENTS ?=
+
+PACKAGES := qemu-system-x86 cpio e2fsprogs openssh-client gcc libc6-dev mksh busybox-static
+MISSING = $(shell for p in $(PACKAGES) $(VENV_PACKAGE); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
+SYSTEM_PYTHON := $(shell command -v python3.11 || command -v python3)
+VENV_PACKAGE := $(shell $(SYSTEM_PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv)
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+CC := gcc
+CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -Iboards/virtual/include
+QVM_SOURCES := $(wildcard boards/virtual/qvm/*.c)
+HEADERS := $(wildcard boards/virtual/include/qvm/*.h boards/virtual/qvm/*.h boards/virtual/vdevs/*.h)
+VDEVS := ioapic 8259 timer8254 ser8250
+VDEV_OBJECTS := $(VDEVS:%=build/virtual/vdevs/vdev-%.so)
+
+.PHONY: setup packages run test soak benchmark lock clean
+.SECONDEXPANSION:
+.DELETE_ON_ERROR:
+
+setup: packages $(VENV)/.complete build/virtual/qvm $(VDEV_OBJECTS)
+	@$(PYTHON) -m boards.virtual.image --output build/virtual/image
+	@$(VENV)/bin/harness guest build linux --quiet
+
+packages:
+	@missing="$(strip $(MISSING))"; if [ -n "$$missing" ]; then \
+	    echo "installing Debian packages: $$missing"; \
+	    $(SUDO) apt-get update -q && \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; \
+	fi
+
+$(VENV)/.complete: requirements.lock pyproject.toml | packages
+	@echo "making the virtual environment in $(VENV)"
+	@$(SYSTEM_PYTHON) -m venv $(VENV)
+	$(PYTHON) -m pip install --disable-pip-version-check --progress-bar off --require-hashes -r requirements.lock
+	$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+build/virtual/qvm: $(QVM_SOURCES) $(HEADERS) | packages
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -rdynamic -o $@ $(QVM_SOURCES) -ldl -pthread
+
+build/virtual/vdevs/vdev-%.so: boards/virtual/vdevs/%.c $$(wildcard boards/virtual/vdevs/$$*_*.c) $(HEADERS) | packages
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -shared -fPIC -Wl,--build-id -o $@ $(filter %.c,$^)
+
+# The device suites on a board, and what came out of them.
+run: setup
+	@$(VENV)/bin/pytest --board=$(BOARD) $(RUN_ARGUMENTS)
+
+# Every quick test there is.
+test: setup
+	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
+	@$(VENV)/bin/pytest suites/harness
+
+benchmark: setup
+	@$(VENV)/bin/pytest suites/performance -s -q
+
+# Pins what pyproject.toml asks for.
+lock:
+	$(VENV)/bin/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-header --extra dev --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf build

@@ -1,0 +1,3 @@
+"""Registers the plugin for a checkout that is not installed."""
+
+pytest_plugins = ["harness.plugin"]

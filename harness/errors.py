@@ -1,0 +1,39 @@
+"""The error families: whose fault it is decides the verdict.
+
+Every error is a class with a paragraph on what it means, carries its facts as attributes, and prints as one sentence with
+the next step. `UseError` ends a run before anything is touched (pytest's exit status 4); `BenchError` makes a test *infra*;
+`DeviceError` makes it *failed*; `Inconclusive` makes it *inconclusive*.
+"""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """Base of every error the harness raises on purpose. `sentence` says what is wrong, `next_step` what to do about it."""
+
+    def __init__(self, sentence: str, next_step: str = "", *, evidence: str = "") -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.next_step = next_step
+        self.evidence = evidence
+        """What was seen: the last console lines, a program's own output. May be long; never needed to understand the sentence."""
+
+    def __str__(self) -> str:
+        text = f"{self.sentence.rstrip('.')}; {self.next_step}" if self.next_step else self.sentence
+        return f"{text}\n{self.evidence.rstrip()}" if self.evidence else text
+
+
+class UseError(HarnessError):
+    """You used it wrong: an unknown board, a typo in a board file, a vdev that is not there. Nothing was changed."""
+
+
+class BenchError(HarnessError):
+    """The bench misbehaved: board off, console silent, SSH refused. Says nothing about the device under test."""
+
+
+class DeviceError(HarnessError):
+    """The device under test misbehaved outside of an assertion: it crashed `qvm`, ended it, or was refused by it."""
+
+
+class Inconclusive(HarnessError):
+    """It was tried, but uncertainty, an unfit instrument or a too slow board allow no decision."""
