@@ -31,7 +31,7 @@ class BenchError(HarnessError):
     """The bench misbehaved: board off, console silent, SSH refused. Says nothing about the device under test."""
 
 
-class DeviceError(HarnessError):
+class DeviceError(HarnessError, AssertionError):
     """The device under test misbehaved outside of an assertion: it crashed `qvm`, ended it, or was refused by it."""
 
 

@@ -1,0 +1,126 @@
+"""Finds board types and bench files by name and reads them into a `Board`.
+
+A board type is `NAME.toml` in `$HARNESS_BOARDS`, else in the checkout's `boards/`. A bench file is `NAME.toml` in a directory of
+`$HARNESS_BENCHES`, then the user's, then the system's; it says `extends = "TYPE"` and is merged over that type.
+The invariant: a bench file extends a board type, never another bench file, so a board is at most two files.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from harness.boardfile.places import bench_directories, board_directory, label_of
+from harness.boardfile.schema import Board, Tables
+from harness.boardfile.validate import BadBoardFile, check, check_complete, suggestion
+from harness.errors import UseError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class UnknownBoard(UseError):
+    """No board type and no bench file has this name."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A board type or a bench file."""
+
+    name: str
+    path: Path
+    kind: Literal["type", "bench"]
+
+
+def find(name: str) -> Found:
+    """The bench file of that name, else the board type. Raises `UnknownBoard`."""
+    benches: list[tuple[Path, Literal["type", "bench"]]] = [(directory, "bench") for directory in bench_directories()]
+    for directory, kind in [*benches, (board_directory(), "type")]:
+        path = directory / f"{name}.toml"
+        if _NAME.fullmatch(name) and path.is_file():
+            return Found(name, path, kind)
+    known = {found.name for found in known_boards()}
+    if not known:
+        raise UnknownBoard(f"board {name} is unknown: there is no board file in {board_directory()}",
+                           "run in a checkout, or let $HARNESS_BOARDS name its boards directory")
+    nearest = suggestion(name, known)
+    listed = "" if nearest.startswith("known") else f"; known here: {', '.join(sorted(known))}"
+    raise UnknownBoard(f"board {name} is unknown", nearest + listed)
+
+
+def known_boards() -> list[Found]:
+    """Every board type, then every bench file that its name reaches."""
+    found = [Found(path.stem, path, "type") for path in sorted(board_directory().glob("*.toml"))]
+    seen: set[str] = set()
+    for directory in bench_directories():
+        for path in sorted(directory.glob("*.toml")):
+            if path.stem not in seen:
+                seen.add(path.stem)
+                found.append(Found(path.stem, path, "bench"))
+    return found
+
+
+def load(name: str) -> Board:
+    """The board or bench of that name, checked. Raises `UnknownBoard` or `BadBoardFile`.
+
+    A real board's type loads without a bench file, so that its tests can be listed; `Board.require_bench` says what a run needs.
+    """
+    return read(find(name))
+
+
+def read(found: Found) -> Board:
+    """The board in a file that was found."""
+    path, tables = found.path, _tables(found.path)
+    extends = tables.pop("extends", None)
+    check(Tables, tables, label_of(path))
+    if found.kind == "type":
+        if extends is not None:
+            raise BadBoardFile(f"{label_of(path)}: extends has no place in a board type", "only a bench file extends one")
+        return _board(found.name, tables, (label_of(path),))
+    base_path = board_directory() / f"{extends}.toml"
+    if not isinstance(extends, str) or not _NAME.fullmatch(extends) or not base_path.is_file():
+        types = [board.name for board in known_boards() if board.kind == "type"]
+        raise BadBoardFile(f"{label_of(path)}: extends must name a board type" + (f", not {extends!r}" if extends is not None else ""),
+                           suggestion(str(extends), types))
+    base = _tables(base_path)
+    check(Tables, base, label_of(base_path))
+    return _board(found.name, merged(base, tables), (label_of(base_path), label_of(path)))
+
+
+def with_endpoints(board: Board, endpoints: Mapping[str, Any], label: str) -> Board:
+    """The board with the end points its launch line names, checked by the same schema. Raises `BadBoardFile` naming `label`."""
+    check(Tables, endpoints, label)
+    return msgspec.convert(merged(msgspec.to_builtins(board), endpoints), Board)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid over `base`: tables merge key by key, everything else (lists too) is replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def _board(name: str, tables: dict[str, Any], files: tuple[str, ...]) -> Board:
+    check_complete(Tables, tables, files[0])
+    return msgspec.convert({**tables, "name": name, "files": files}, Board)
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    label = label_of(path)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"^(.*?) \(at (?:line (\d+), column \d+|end of document)\)$", str(error), re.DOTALL)
+        line = f":{place[2]}" if place and place[2] else ""
+        raise BadBoardFile(f"{label}{line}: not TOML: {place[1] if place else error}", "mend that line") from None
+    except UnicodeDecodeError as error:
+        raise BadBoardFile(f"{label}: byte {error.start} is not UTF-8", "save the file as UTF-8") from None
+    except OSError as error:
+        raise BadBoardFile(f"{label} cannot be read: {error.strerror}", "mend its permissions") from None

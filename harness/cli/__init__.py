@@ -1,0 +1,65 @@
+"""The `harness` command. Thin: every command calls one function of the library and prints what it returns.
+
+The invariant: what a user can cause ends in one sentence on standard error and an exit status, never a traceback:
+0 done, 2 used wrong, 3 could not be done. Heavy imports happen inside the command that needs them.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.errors import HarnessError, UseError
+
+USED_WRONG, NOT_DONE = 2, 3
+
+app = typer.Typer(help="Tests of QNX hypervisor vdevs on boards.", pretty_exceptions_enable=False, no_args_is_help=True,
+                  add_completion=False, rich_markup_mode=None)
+vdev = typer.Typer(help="vdev files.", no_args_is_help=True)
+guest = typer.Typer(help="Guest images.", no_args_is_help=True)
+app.add_typer(vdev, name="vdev")
+app.add_typer(guest, name="guest")
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except HarnessError as error:
+        sys.stderr.write(f"harness: {error}\n")
+        raise SystemExit(USED_WRONG if isinstance(error, UseError) else NOT_DONE) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        typer.echo(f"harness {metadata.version('harness')}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")]
+
+
+@app.callback()
+def _options(version: Version = False) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def boards() -> None:
+    """List board types and bench files: name, real or launched, description."""
+    from harness.cli import tables
+
+    typer.echo(tables.boards())
+
+
+@vdev.command("defects")
+def vdev_defects(file: Annotated[Path, typer.Argument(help="A vdev-NAME.so.")]) -> None:
+    """List the deliberate mistakes a reference vdev can be told to make (`defect NAME`)."""
+    from harness.cli import tables
+
+    typer.echo(tables.defects(file))

@@ -1,0 +1,40 @@
+"""What the commands print. The invariant: plain text, one thing a line, the same on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness import boardfile
+from harness.errors import UseError
+
+
+def boards() -> str:
+    """Every board type and bench file. One that cannot be read is listed with what is wrong with it."""
+    rows = []
+    for found in boardfile.known_boards():
+        try:
+            board = boardfile.read(found)
+        except UseError as error:
+            rows.append((found.name, "broken", str(error)))
+            continue
+        kind = "launched" if board.launch else "real"
+        of = "board type" if found.kind == "type" else f"bench, {found.path}"
+        rows.append((found.name, kind, f"{board.board.description} ({of})"))
+    if not rows:
+        return f"no board files in {boardfile.board_directory()}; let $HARNESS_BOARDS name a checkout's boards directory"
+    return columns(rows)
+
+
+def defects(path: Path) -> str:
+    """The deliberate mistakes a vdev file carries: name, specification lines it breaks, what it does."""
+    from harness import vdev
+
+    found = vdev.defects(path)
+    return columns([(defect.name, " ".join(defect.lines), defect.summary) for defect in found]) if found else f"{path} carries no defects"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows with their columns in line; the last column is as wide as it is."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows)

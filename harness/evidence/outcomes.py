@@ -1,0 +1,74 @@
+"""The verdict of every planned test. A test enters when it is planned and leaves with exactly one verdict.
+
+A broken bench is one cause: the first test that meets an error is *infra* (or *failed*), every later test that meets the very
+same exception again (pytest caches it with the fixture that raised it) is *blocked* by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from harness.errors import HarnessError
+from harness.verdict import Verdict, of_exception, worst
+
+
+@dataclass
+class Outcome:
+    """One planned test: its specification lines, its judge, and what became of it."""
+
+    test: str
+    lines: tuple[str, ...]
+    judge: str
+    phases: list[Verdict] = field(default_factory=list)
+    sentence: str = ""
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of its phases; *not-run* until there is one."""
+        return worst(self.phases)
+
+
+class Outcomes:
+    """All planned tests of a run, in the order of the plan."""
+
+    def __init__(self) -> None:
+        self._tests: dict[str, Outcome] = {}
+        self._causes: list[BaseException] = []
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return iter(self._tests.values())
+
+    def __getitem__(self, test: str) -> Outcome:
+        return self._tests[test]
+
+    def __contains__(self, test: object) -> bool:
+        return test in self._tests
+
+    def plan(self, tests: Iterable[Outcome]) -> None:
+        """Adds planned tests; every one of them ends with a verdict."""
+        self._tests.update((test.test, test) for test in tests)
+
+    def classify(self, phase: str, error: BaseException | None, skipped: str = "") -> tuple[Verdict, str]:
+        """The verdict of one phase (`setup`, `call`, `teardown`) and its sentence."""
+        if skipped:
+            return Verdict.SKIPPED, skipped
+        if error is None:
+            return Verdict.PASSED, ""
+        sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if any(error is cause for cause in self._causes):
+            return Verdict.BLOCKED, sentence
+        if phase == "setup":
+            self._causes.append(error)
+        if phase != "call" and not isinstance(error, HarnessError | AssertionError):
+            return Verdict.INFRA, f"{type(error).__name__}: {sentence}"
+        return of_exception(error), sentence
+
+    def by_line(self) -> dict[str, dict[str, Verdict]]:
+        """Specification line → judge → worst verdict over the tests that carry it."""
+        found: dict[str, dict[str, list[Verdict]]] = {}
+        for outcome in self:
+            for line in outcome.lines:
+                found.setdefault(line, {}).setdefault(outcome.judge, []).append(outcome.verdict)
+        return {line: {judge: worst(verdicts) for judge, verdicts in judges.items()} for line, judges in sorted(found.items())}

@@ -1,0 +1,102 @@
+"""One run: its plan, its event stream, its journal and directory, and the verdict of every planned test."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from harness.bench import Plan
+from harness.events import Events
+from harness.evidence.journal import PLANNED, VERDICT, Journal
+from harness.evidence.outcomes import Outcome, Outcomes
+from harness.evidence.rundir import RunDirectory
+from harness.verdict import Verdict, exit_status
+
+
+class Console(Protocol):
+    """What evidence wants of a console: where its log stands, and a slice of it."""
+
+    @property
+    def offset(self) -> int: ...
+
+    def slice(self, begin: int, end: int | None = None) -> bytes: ...
+
+
+class Run:
+    """Made when the first planned test is known to need a bench; closed when pytest is done."""
+
+    def __init__(self, plan: Plan, directory: RunDirectory) -> None:
+        self.plan = plan
+        self.directory = directory
+        self.events = Events()
+        self.journal = Journal(directory.journal)
+        self.outcomes = Outcomes()
+        self.consoles: dict[str, Console] = {}
+        """Filled by the bench when it opens; their slices are attached to each test."""
+        self.environment: dict[str, str] = {}
+        """What the host says of itself, for the reports."""
+        self.journal.listen(self.events)
+
+    @classmethod
+    def begin(cls, plan: Plan, tests: Sequence[Outcome], runs: Path | None, command: Sequence[str]) -> Run:
+        """Makes the run directory and writes the plan: every planned test ends with a verdict, whatever happens."""
+        directory = RunDirectory.create(runs or plan.board.root / "build" / "runs", plan.board.name)
+        run = cls(plan, directory)
+        vdevs = [vdev.provenance() for vdev in plan.vdevs]
+        directory.save(directory.vdevs, vdevs)
+        run.outcomes.plan(tests)
+        run.events.emit(
+            PLANNED,
+            tests=[test.test for test in tests],
+            board=plan.board.name,
+            files=plan.board.files,
+            command=shlex.join(["pytest", *command]),
+            vdev_options=[str(option) for option in plan.options],
+        )
+        for vdev in vdevs:
+            run.events.emit("vdev.under_test", **vdev)
+        return run
+
+    def begin_test(self, test: str) -> None:
+        outcome = self.outcomes[test]
+        self.events.emit("test.begin", test=test, lines=outcome.lines, judge=outcome.judge)
+
+    def finish_phase(self, test: str, phase: str, error: BaseException | None, skipped: str, seconds: float) -> tuple[Verdict, str]:
+        """Notes how set-up, call or tear-down of a test ended; the verdict of that phase and its sentence."""
+        outcome = self.outcomes[test]
+        verdict, sentence = self.outcomes.classify(phase, error, skipped)
+        outcome.phases.append(verdict)
+        outcome.sentence = outcome.sentence or sentence
+        outcome.seconds += seconds
+        return verdict, sentence
+
+    def end_test(self, test: str) -> None:
+        outcome = self.outcomes[test]
+        self.events.emit(
+            VERDICT,
+            test=test,
+            verdict=outcome.verdict,
+            lines=outcome.lines,
+            judge=outcome.judge,
+            sentence=outcome.sentence,
+            seconds=round(outcome.seconds, 6),
+        )
+
+    def exit_status(self) -> int:
+        return exit_status(outcome.verdict for outcome in self.outcomes)
+
+    def finish(self, status: int) -> None:
+        """Tests that never started get their verdict, then the lines and the status."""
+        for outcome in self.outcomes:
+            if not outcome.phases:
+                self.end_test(outcome.test)
+        self.events.emit("run.end", status=status, lines=self.outcomes.by_line(), environment=self.environment)
+
+    def notes(self) -> list[str]:
+        """Where the evidence is, for the last lines on the terminal."""
+        return [f"evidence: {self.directory.path} (journal.jsonl, allure/, consoles/, vm/, vdevs.json)"]
+
+    def close(self) -> None:
+        self.journal.close()

@@ -1,0 +1,1 @@
+"""What runs in a VM, and where its images come from."""

@@ -1,0 +1,161 @@
+"""Builds the images of the Linux guest: Debian's stock kernel, and an initrd of busybox, the kernel's own modules and `init.sh`.
+
+Invariant: a file's name carries the SHA-1 of its content, and the same packages and recipe give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from elftools.elf.elffile import ELFFile
+
+from harness.errors import UseError
+from harness.guest import debian, initrd
+
+KERNEL_META = "linux-image-cloud-amd64"
+BUSYBOX = "busybox-static"
+MODULES = ("evdev", "button")
+"""In the order init loads them: the button's input device needs evdev's node."""
+INIT = Path(__file__).with_name("init.sh")
+DIGITS = 12
+"""Hexadecimal digits of the SHA-1 in a file's name."""
+
+Report = Callable[[str], None]
+
+
+class ModuleMissing(UseError):
+    """The kernel package lacks a module the guest needs: it is another flavour than the recipe knows."""
+
+
+class GuestImages(msgspec.Struct, frozen=True, kw_only=True):
+    """A guest's files on the lab controller, and what they were made of. Written beside them as JSON."""
+
+    kernel: Path
+    initrd: Path
+    kernel_sha1: str
+    initrd_sha1: str
+    kernel_version: str
+    packages: tuple[str, ...]
+
+    @property
+    def files(self) -> dict[Path, str]:
+        """Each file with its SHA-1."""
+        return {self.kernel: self.kernel_sha1, self.initrd: self.initrd_sha1}
+
+
+def build(
+    output: Path = Path("build/guests"),
+    cache: Path = Path("build/packages"),
+    *,
+    kernel_meta: str = KERNEL_META,
+    report: Report = lambda line: None,
+) -> GuestImages:
+    """The images made from the newest packages in `cache`, built only when they are not in `output` yet.
+
+    `kernel_meta` is the Debian package that stands for the newest kernel of a flavour. `report` hears of what takes time.
+    """
+    kernel = debian.kernel_package(kernel_meta, cache)
+    debs = debian.fetch([kernel, BUSYBOX], cache, report=report)
+    manifest = output / f"linux-{_key(debs)}.json"
+    found = _read(manifest)
+    if found is not None:
+        return found
+    report(f"building the Linux guest from {kernel}")
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".linux-", dir=output) as scratch:
+        images = _build(kernel, debs, Path(scratch), output)
+    _replace(manifest, msgspec.json.format(msgspec.json.encode(images, enc_hook=lambda path: path.name)))
+    return images
+
+
+def _build(kernel: str, debs: dict[str, Path], scratch: Path, output: Path) -> GuestImages:
+    unpacked, tree = scratch / "packages", scratch / "tree"
+    for deb in debs.values():
+        debian.unpack(deb, unpacked)
+    version = kernel.removeprefix("linux-image-").removesuffix("-unsigned")
+    (tree / "bin").mkdir(parents=True)
+    (tree / "modules").mkdir()
+    for name in ("dev", "proc", "sys", "tmp"):
+        (tree / name).mkdir()
+    shutil.copyfile(unpacked / "bin" / "busybox", tree / "bin" / "busybox")
+    shutil.copyfile(INIT, tree / "init")
+    for executable in (tree / "bin" / "busybox", tree / "init"):
+        executable.chmod(0o755)
+    for place, module in enumerate(with_dependencies(unpacked / "lib" / "modules" / version, MODULES)):
+        shutil.copyfile(module, tree / "modules" / f"{place:02}-{module.name}")
+    packed = initrd.pack(tree, scratch / "initrd", compress=False)
+    kernel_file, kernel_sha1 = _keep(unpacked / "boot" / f"vmlinuz-{version}", output, f"vmlinuz-{version}")
+    initrd_file, initrd_sha1 = _keep(packed, output, f"initrd-{version}")
+    return GuestImages(
+        kernel=kernel_file,
+        initrd=initrd_file,
+        kernel_sha1=kernel_sha1,
+        initrd_sha1=initrd_sha1,
+        kernel_version=version,
+        packages=tuple(deb.name for deb in debs.values()),
+    )
+
+
+def with_dependencies(modules: Path, names: tuple[str, ...]) -> list[Path]:
+    """The module files with these names below `modules`, each after those it needs. Raises `ModuleMissing`."""
+    files = {_module_name(path.stem): path for path in modules.rglob("*.ko")}
+    ordered: list[Path] = []
+
+    def add(name: str) -> None:
+        path = files.get(_module_name(name))
+        if path is None:
+            raise ModuleMissing(f"the kernel in {modules.name} has no module {name}", "choose a Debian kernel of the generic or cloud flavour")
+        if path not in ordered:
+            for needed in _needs(path):
+                add(needed)
+            ordered.append(path)
+
+    for name in names:
+        add(name)
+    return ordered
+
+
+def _module_name(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _needs(module: Path) -> list[str]:
+    with module.open("rb") as stream:
+        section = ELFFile(stream).get_section_by_name(".modinfo")
+        fields = section.data().split(b"\0") if section else []
+    depends = next((field.removeprefix(b"depends=") for field in fields if field.startswith(b"depends=")), b"")
+    return [name for name in depends.decode().split(",") if name]
+
+
+def _keep(file: Path, output: Path, name: str) -> tuple[Path, str]:
+    content = file.read_bytes()
+    sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    kept = output / f"{name}-{sha1[:DIGITS]}"
+    _replace(kept, content)
+    return kept, sha1
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """In one step, so that an interrupted build leaves no half file under a good name."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def _key(debs: dict[str, Path]) -> str:
+    recipe = [*(deb.name for deb in debs.values()), *(Path(file).read_text() for file in (__file__, INIT, initrd.__file__))]
+    return hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:DIGITS]
+
+
+def _read(manifest: Path) -> GuestImages | None:
+    """What an earlier build left, when all of it is still there."""
+    try:
+        images = msgspec.json.decode(manifest.read_bytes(), type=GuestImages, dec_hook=lambda _, name: manifest.parent / name)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return images if all(file.is_file() for file in images.files) else None

@@ -1,0 +1,35 @@
+#!/bin/busybox sh
+# The first process of the Linux guest: brings up what a test needs, then keeps a shell on the console.
+# No file but this one, busybox and a few of the kernel's own modules is in the guest.
+
+/bin/busybox mkdir -p /bin /sbin /dev /proc /sys /tmp /etc/acpi/PWRF
+/bin/busybox --install -s /bin
+export PATH=/bin HOME=/ TERM=dumb
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mount -t tmpfs tmpfs /tmp
+mount -t debugfs debugfs /sys/kernel/debug
+hostname guest
+
+for module in /modules/*.ko; do
+    insmod "$module"
+done
+
+# busybox's acpid runs the file named after the power button's event; evdev made the nodes before it starts.
+printf '#!/bin/sh\nexec poweroff -f\n' >/etc/acpi/PWRF/00000080
+chmod 755 /etc/acpi/PWRF/00000080
+if [ -e /dev/input/event0 ]; then
+    acpid -c /etc/acpi -l /dev/null
+fi
+
+# From here on the console belongs to the shell: kernel messages go to the log only.
+dmesg -n 1
+read -r consoles </sys/class/tty/console/active
+console=/dev/${consoles##* }
+
+while :; do
+    echo 'guest ready' >"$console"
+    setsid -c sh -i <"$console" >"$console" 2>&1
+done

@@ -1,0 +1,172 @@
+"""The pytest plugin: options, the choice of the board, verdicts, exit status.
+
+Thin on purpose: what a bench is, what evidence is, and what a verdict is live in the layers below. Nothing is loaded, made
+or switched on until a collected test asks for a bench, so that any other pytest run pays next to nothing.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import HarnessError, UseError
+
+if TYPE_CHECKING:
+    from harness.evidence import Outcome, Run
+
+pytest_plugins = ("fixtures.bench", "fixtures.vdevs", "fixtures.guests", "fixtures.evidence")
+
+DEFAULT_BOARD = "virtual-x86_64"
+
+RUN = pytest.StashKey["Run"]()
+"""The run's evidence; present once a collected test needs a bench."""
+
+SYMBOLS = {"infra": "I", "blocked": "B", "inconclusive": "?"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("harness", "vdevs on a board")
+    group.addoption(
+        "--board",
+        metavar="NAME",
+        help=f"board or bench to run on, as `harness boards` lists them (default: {DEFAULT_BOARD})",
+    )
+    group.addoption("--vdevs", metavar="DIR", help="directory with the vdev-*.so under test (default: what the board file names)")
+    group.addoption(
+        "--vdev-option",
+        metavar="NAME:OPTION[=VALUE]",
+        action="append",
+        default=[],
+        help="add an option to that vdev in every VM configuration of the run; repeatable",
+    )
+    group.addoption("--run-directory", metavar="DIR", help="where the evidence goes (default: build/runs/DATE-BOARD)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "specification(*lines): the numbered specification lines a test judges")
+    config.addinivalue_line("markers", "judge(name): registers, drivers, lines or bench")
+    if config.getoption("--board"):
+        from harness import boardfile
+
+        with _use_errors():
+            boardfile.load(_board_name(config))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    config = session.config
+    items = [item for item in session.items if "bench" in getattr(item, "fixturenames", ())]
+    if not items or config.option.collectonly or config.option.help:
+        return
+    with _use_errors():
+        _begin(config, items)
+
+
+def _begin(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Everything that can refuse a run without touching the bench; then the plan is written."""
+    from harness import boardfile
+    from harness.bench import Plan
+    from harness.evidence import Run
+    from harness.report import allure, terminal
+
+    plan = Plan.read(_board_name(config), config.getoption("--vdevs"), config.getoption("--vdev-option"))
+    boardfile.require_bench(plan.board)
+    runs = config.getoption("--run-directory")
+    run = Run.begin(plan, [_planned(item) for item in items], Path(runs) if runs else None, config.invocation_params.args)
+    config.stash[RUN] = run
+    config.add_cleanup(run.close)
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter:
+        for line in terminal.header(plan):
+            reporter.write_line(line)
+        config.add_cleanup(run.events.listen(terminal.Progress(config)))
+    if config.pluginmanager.has_plugin("allure_pytest"):
+        allure.start(config, run.directory.allure, run.events)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_interrupt)
+
+
+def _planned(item: pytest.Item) -> Outcome:
+    from harness.evidence import Outcome
+
+    lines = tuple(str(line) for mark in item.iter_markers("specification") for line in mark.args)
+    judge = item.get_closest_marker("judge")
+    return Outcome(item.nodeid, lines, str(judge.args[0]) if judge else "")
+
+
+def _as_interrupt(number: int, frame: object) -> None:
+    """pytest runs no teardown on SIGTERM and SIGHUP; as an interrupt it does, and the board goes off."""
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    run = item.config.stash.get(RUN, None)
+    if run is None or item.nodeid not in run.outcomes:
+        return report
+    error = call.excinfo.value if call.excinfo and report.failed else None
+    skipped = str(call.excinfo.value) if call.excinfo and report.skipped else ""
+    verdict, sentence = run.finish_phase(item.nodeid, report.when, error, skipped, call.duration)
+    report.user_properties.append(("verdict", verdict.value))
+    if isinstance(error, HarnessError):
+        report.longrepr = f"{verdict.value}: {error}"
+    elif sentence and verdict.value == "blocked":
+        report.longrepr = f"blocked: {sentence}"
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    verdict = dict(getattr(report, "user_properties", ())).get("verdict")
+    if report.failed and verdict in SYMBOLS:
+        return str(verdict), SYMBOLS[str(verdict)], (str(verdict).upper(), {"yellow": True})
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    run = item.config.stash.get(RUN, None)
+    if run is None or item.nodeid not in run.outcomes:
+        return (yield)
+    run.begin_test(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        run.end_test(item.nodeid)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    run = session.config.stash.get(RUN, None)
+    if run is None:
+        return
+    if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        session.exitstatus = run.exit_status()
+    run.finish(int(session.exitstatus))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    run = config.stash.get(RUN, None)
+    if run is not None:
+        from harness.report import terminal
+
+        terminal.summary(terminalreporter, run.outcomes, run.notes())
+
+
+def _board_name(config: pytest.Config) -> str:
+    return config.getoption("--board") or DEFAULT_BOARD
+
+
+@contextmanager
+def _use_errors() -> Iterator[None]:
+    """What the user did wrong ends pytest with its own exit status 4 and one sentence."""
+    try:
+        yield
+    except UseError as error:
+        raise pytest.UsageError(str(error)) from None

@@ -1,0 +1,93 @@
+"""What a person at the terminal sees of a run: progress of anything longer than two seconds, and the summary at the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+import pytest
+
+from harness.bench import Plan
+from harness.events import Event
+from harness.evidence import Outcome
+from harness.verdict import Verdict
+
+QUIET_SECONDS = 2.0
+"""Nothing may stay silent for longer than this."""
+
+SPOKEN = {
+    "bench.launch": "starting the board's program",
+    "power.on": "power on",
+    "bench.boot": "waiting for the host's shell",
+    "bench.ssh": "waiting for SSH",
+    "vdev.deploy": "deploying vdevs",
+    "guest.store": "copying guest images to the host",
+    "guest.boot": "booting the guest",
+    "guest.shutdown": "shutting the guest down",
+    "bench.close": "switching the board off",
+}
+"""Phases worth a line, in words."""
+
+
+class Progress:
+    """Prints the end of each spoken phase with its time, and a sign of life during long ones."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        assert reporter is not None
+        self._reporter: pytest.TerminalReporter = reporter
+        self._capture = config.pluginmanager.get_plugin("capturemanager")
+        self._main = threading.main_thread()
+
+    def __call__(self, event: Event) -> None:
+        if threading.current_thread() is not self._main or self._reporter.verbosity < 0:
+            return
+        phase, _, edge = event.name.rpartition(".")
+        if edge == "begin" and phase in SPOKEN:
+            self._say(f"{SPOKEN[phase]} …")
+        elif edge == "end" and phase in SPOKEN:
+            outcome = "failed" if "error" in event.fields else "done"
+            self._say(f"{SPOKEN[phase]}: {outcome} after {event.fields['seconds']:.1f} s")
+        elif event.name == "progress":
+            self._say(str(event.fields["text"]))
+
+    def _say(self, text: str) -> None:
+        """Writes past the capture of test output."""
+        if self._capture is None:
+            self._line(text)
+            return
+        with self._capture.global_and_fixture_disabled():
+            self._line(text)
+
+    def _line(self, text: str) -> None:
+        self._reporter.ensure_newline()
+        self._reporter.write_line(f"  · {text}", light=True)
+
+
+def header(plan: Plan) -> list[str]:
+    """Board, mode and the hash of every vdev under test."""
+    board = plan.board
+    lines = [f"board: {board.name} ({board.board.description}), mode: {board.mode}"]
+    lines += [f"vdev: {vdev.name:<12} sha256 {vdev.sha256[:16]}…  {vdev.path}" for vdev in plan.vdevs]
+    if plan.options:
+        lines.append(f"vdev options: {' '.join(str(option) for option in plan.options)}")
+    return lines
+
+
+def summary(reporter: pytest.TerminalReporter, outcomes: Iterable[Outcome], notes: Iterable[str]) -> None:
+    """The last screen: every test that did not pass with its specification lines and its sentence, then where the evidence is."""
+    reporter.section("verdict", sep="=")
+    counts: dict[Verdict, int] = {}
+    for outcome in outcomes:
+        verdict = outcome.verdict
+        counts[verdict] = counts.get(verdict, 0) + 1
+        if verdict is Verdict.PASSED:
+            continue
+        colour = {"red": True} if verdict is Verdict.FAILED else {"yellow": True}
+        reporter.write(f"{verdict.value:<12} ", bold=True, **colour)
+        reporter.write_line(f"{' '.join(outcome.lines) or '-'}  {outcome.test}")
+        if outcome.sentence:
+            reporter.write_line(f"{'':<13}{outcome.sentence}")
+    reporter.write_line(", ".join(f"{count} {verdict.value}" for verdict, count in sorted(counts.items(), key=lambda pair: pair[0])))
+    for note in notes:
+        reporter.write_line(note)

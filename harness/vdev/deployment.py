@@ -1,0 +1,163 @@
+"""Puts vdev files into a private directory of the host, proves that they arrived, and takes them away again.
+
+Invariant: nothing outside `SCRATCH/run-ID` is written, so the host's own vdevs stay what they are; `restore` compares what
+it leaves with what was there before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from harness.errors import BenchError
+from harness.events import Events
+from harness.vdev.file import VdevFile
+
+INVENTORY = """\
+for directory in "$scratch" "$own"; do
+    if test -d "$directory"; then echo "in $directory"; ls -A "$directory"; fi
+done
+"""
+
+PREPARE = f"""\
+scratch=$1 own=$2 private=$3
+for stale in "$scratch"/run-*; do
+    if test -d "$stale"; then echo "stale $stale"; rm -rf "$stale" || exit 1; fi
+done
+{INVENTORY}
+made=$private
+while parent=${{made%/*}}; test -n "$parent" && ! test -d "$parent"; do made=$parent; done
+echo "made $made"
+mkdir -p "$private"
+"""
+"""A `run-*` directory that is there before the run's own is made belongs to a run that was cut off."""
+
+RESTORE = f"""\
+scratch=$1 own=$2 private=$3 made=$4
+rm -rf "$private" || exit 1
+while test "$private" != "$made"; do
+    private=${{private%/*}}
+    rmdir "$private" || exit 1
+done
+{INVENTORY}
+"""
+
+
+class Answer(Protocol):
+    """What a command on the host ended with."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def stdout(self) -> bytes: ...
+
+
+class DeploymentHost(Protocol):
+    """What a deployment asks of the hypervisor host."""
+
+    def run(self, argv: Sequence[str]) -> Answer: ...
+
+    def put(self, files: Mapping[Path, str]) -> object: ...
+
+    def digest(self, paths: Sequence[str]) -> Mapping[str, str]: ...
+
+
+class DeploymentFailed(BenchError):
+    """A copy on the host is not what was sent: a full disk, a broken link, or somebody else's hand."""
+
+
+class Leftovers(BenchError):
+    """After the vdevs were taken away the host was not as it had been found."""
+
+
+@dataclass
+class Deployment:
+    """Vdev files in a private directory of a host. Made by `deploy`, ended by `restore`."""
+
+    host: DeploymentHost
+    files: tuple[VdevFile, ...]
+    scratch: str
+    own_directory: str
+    """Where the host keeps its own vdevs; looked at, never written."""
+    directory: str
+    """The private directory, also the place for what a run's qvm processes leave."""
+    base_library_path: tuple[str, ...]
+    events: Events
+    _before: list[str] = field(default_factory=list)
+    _made: str = ""
+
+    @classmethod
+    def deploy(
+        cls,
+        host: DeploymentHost,
+        files: Sequence[VdevFile],
+        *,
+        scratch: str,
+        own_directory: str,
+        library_path: Sequence[str],
+        run_id: str,
+        events: Events,
+    ) -> Deployment:
+        """Copies the files to `scratch/run-RUN_ID` and checks each copy with the host's own tool.
+
+        Three round trips, however many files. Raises `DeploymentFailed`; then the host has been restored.
+        """
+        scratch = scratch.rstrip("/")
+        directory = f"{scratch}/run-{run_id}"
+        self = cls(host, tuple(files), scratch, own_directory, directory, tuple(library_path), events)
+        with events.step("vdev.deploy", directory=directory, vdevs=[file.name for file in files]):
+            self._prepare()
+            try:
+                self._copy()
+            except BaseException:
+                self.restore()
+                raise
+        return self
+
+    @property
+    def library_path(self) -> str:
+        """`LD_LIBRARY_PATH` for qvm: the private directory, then what the host's profile says."""
+        return ":".join((self.directory, *self.base_library_path))
+
+    def restore(self) -> None:
+        """Removes the private directory and checks that the host is as it was found. May be called again. Raises `Leftovers`."""
+        if not self._made:
+            return
+        arguments = (self.scratch, self.own_directory, self.directory, self._made)
+        with self.events.step("vdev.restore", directory=self.directory):
+            after = self._script(RESTORE, *arguments)
+        self._made = ""
+        if after != self._before:
+            difference = sorted(set(after) ^ set(self._before))
+            raise Leftovers(
+                f"the host is not as it was found: {', '.join(difference)} in {self.scratch} or {self.own_directory}",
+                "look who else uses the bench; the harness removes its own run-* directories at the next run",
+            )
+
+    def _prepare(self) -> None:
+        for line in self._script(PREPARE, self.scratch, self.own_directory, self.directory):
+            if line.startswith("stale "):
+                self.events.emit("vdev.stale_removed", directory=line.removeprefix("stale "))
+            elif line.startswith("made "):
+                self._made = line.removeprefix("made ")
+            else:
+                self._before.append(line)
+
+    def _copy(self) -> None:
+        remote = {file.path: f"{self.directory}/{file.path.name}" for file in self.files}
+        self.host.put(remote)
+        digests = self.host.digest(list(remote.values()))
+        for file in self.files:
+            arrived = digests.get(remote[file.path], "nothing")
+            if arrived != file.sha1:
+                raise DeploymentFailed(
+                    f"{file.path.name} on the host has SHA-1 {arrived}, sent was {file.sha1}",
+                    f"check the free space of {self.scratch} on the host (df) and run again",
+                )
+
+    def _script(self, script: str, *arguments: str) -> list[str]:
+        """Lines that a script printed; `Host.run` itself refuses a status other than 0."""
+        return self.host.run(["sh", "-c", script, "sh", *arguments]).stdout.decode("utf-8", "replace").splitlines()

@@ -1,0 +1,34 @@
+"""Deployment: the very objects under test are on the host, in a place of their own, and the host is left as found."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.marks import judge
+from harness.bench import Bench
+from harness.vdev import Deployment, VdevFile
+
+pytestmark = judge("bench")
+
+
+@pytest.fixture
+def candidates(vdevs: tuple[VdevFile, ...]) -> tuple[VdevFile, ...]:
+    """The vdevs under test; without any there is nothing to deploy."""
+    if not vdevs:
+        pytest.skip("no vdevs under test: give --vdevs=DIR")
+    return vdevs
+
+
+def test_what_is_deployed_is_what_was_built(bench: Bench, candidates: tuple[VdevFile, ...], deployment: Deployment) -> None:
+    """The host's own digest of each deployed object is that of the file here."""
+    digests = bench.host.digest([deployment.path(vdev.name) for vdev in candidates])
+    assert [digests[deployment.path(vdev.name)] for vdev in candidates] == [vdev.digest(bench.board.host.digest) for vdev in candidates]
+
+
+def test_restore_leaves_the_host_as_found(bench: Bench, candidates: tuple[VdevFile, ...]) -> None:
+    """Deploying a second copy and restoring it changes no file in the scratch directory and none of the host's own vdevs."""
+    before = bench.host.listing([bench.board.host.scratch, bench.board.host.vdev_directory])
+    second = Deployment.install(bench.host, bench.board, candidates, run=f"{bench.nonce}.second")
+    assert bench.host.listing([bench.board.host.scratch, bench.board.host.vdev_directory]) != before
+    second.restore()
+    assert bench.host.listing([bench.board.host.scratch, bench.board.host.vdev_directory]) == before

@@ -1,0 +1,50 @@
+"""ser8250 bridged to the board's /dev/ser2: what the guest sends and receives on ttyS1 is what is on the line, byte for byte."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.bench import Line
+from fixtures.guests import LinuxGuests
+from fixtures.marks import judge, specification
+from harness.guest.linux import LinuxGuest
+from suites.ser8250.pattern import SIZE, first_difference, pattern, script
+
+pytestmark = judge("drivers")
+
+PORT = "/dev/ttyS1"
+
+
+@pytest.fixture(scope="module")
+def guest(linux_guests: LinuxGuests) -> LinuxGuest:
+    """A guest whose ttyS1 is raw at the line's bit rate."""
+    guest = linux_guests.boot()
+    guest.run(["stty", "-F", PORT, "115200", "raw", "-echo", "-crtscts"])
+    return guest
+
+
+def error_counters(guest: LinuxGuest) -> str:
+    """The driver's own error counters of ttyS1 (`fe`, `pe`, `brk`, `oe`), as it prints them; empty without errors."""
+    line = next(line for line in guest.read("/proc/tty/driver/serial").splitlines() if line.startswith("1:"))
+    return " ".join(word for word in line.split() if word.partition(":")[0] in ("fe", "pe", "brk", "oe"))
+
+
+@specification("UART-028", "UART-029", "UART-031")
+def test_the_guest_sends_256_kib_unchanged(guest: LinuxGuest, line_ser2: Line) -> None:
+    """What a program in the guest writes to ttyS1 arrives on the line complete and in order, and nothing else does."""
+    guest.run(["sh", "-c", script("/tmp/sent")])
+    line_ser2.start()
+    with guest.background(f"cat /tmp/sent >{PORT}; stty -F {PORT} -a >/dev/null"):
+        received = line_ser2.take(SIZE)
+    assert received == pattern(), first_difference(pattern(), received)
+
+
+@specification("UART-029", "UART-033", "UART-034", "UART-037")
+def test_the_guest_receives_256_kib_unchanged(guest: LinuxGuest, line_ser2: Line) -> None:
+    """What comes in on the line reaches a program reading ttyS1 complete and in order, without overrun."""
+    with guest.background(f"head -c {SIZE} <{PORT} >/tmp/received") as receiver:
+        receiver.reading(PORT)
+        line_ser2.send(pattern())
+    assert error_counters(guest) == "", "the driver counted line errors"
+    received = guest.fetch("/tmp/received") if guest.cksum("/tmp/received") != guest.cksum_of(pattern()) else pattern()
+    assert received == pattern(), first_difference(pattern(), received)

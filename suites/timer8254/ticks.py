@@ -1,0 +1,44 @@
+"""How the tick count of a guest is sampled against the lab controller's clock.
+
+A loop in the guest's shell, made of builtins only, answers each newline with the count of interrupt 0. The count was read after the
+newline left and before the answer arrived: those two moments bracket it, with no assumption about what lies between.
+"""
+
+from __future__ import annotations
+
+from harness.clock import SYSTEM, Deadline
+from harness.guest.linux import LinuxGuest
+from harness.measure import Quantity, Sample, rate_from_counts
+
+INPUT_CLOCK = 315e6 / 264
+"""Hz; the PC's 14.31818 MHz crystal divided by twelve."""
+
+COUNT_HZ250 = 4773
+"""What Linux programs for HZ=250: round(1193182 / 250)."""
+
+READ_IRQ0 = (
+    "while read -r go && [ \"$go\" != end ]; do while read -r irq count rest; do case $irq in 0:) echo \"=$count=\"; break;; esac; "
+    "done </proc/interrupts; done"
+)
+ANSWER = rb"=(\d+)="
+
+LONGEST = 60.0
+"""Seconds after which the window is not lengthened any more."""
+
+
+def sample_ticks(guest: LinuxGuest, wanted_uncertainty: float) -> Quantity:
+    """The rate of interrupt 0 in Hz, sampled until its expanded uncertainty is small enough (or the longest window is over)."""
+    samples: list[Sample] = []
+    begin = SYSTEM.monotonic()
+    with guest.conversation(READ_IRQ0, end="end") as ask:
+        while True:
+            before = SYSTEM.monotonic()
+            answer = ask("", ANSWER, Deadline.after(guest.timing.guest_command, "the count of interrupt 0"))
+            samples.append(Sample(before, SYSTEM.monotonic(), int(answer.group(1))))
+            if len(samples) < 3:
+                continue
+            rate = rate_from_counts(samples)
+            seconds = samples[-1].after - begin
+            guest.events.emit("progress.sample", text=f"{seconds:.0f} s of ticks: {rate.value:.3f} Hz ± {rate.uncertainty:.3f} Hz")
+            if rate.uncertainty <= wanted_uncertainty or seconds > LONGEST:
+                return rate
