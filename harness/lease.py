@@ -10,7 +10,6 @@ import fcntl
 import getpass
 import os
 import socket
-import stat
 import tempfile
 import time
 from contextlib import suppress
@@ -22,10 +21,6 @@ import msgspec
 
 from harness.clock import SYSTEM, Clock
 from harness.errors import UseError
-
-_SHARED = 0o1777
-"""As /tmp: everyone may make a file there, nobody may take away another's."""
-
 
 class BenchInUse(UseError):
     """Another run holds the bench. `owner` says whose, when its record could be read."""
@@ -99,8 +94,7 @@ class Lease:
 
 def take(name: str, purpose: str, *, directory: Path | None = None, clock: Clock = SYSTEM) -> Lease:
     """Takes the bench at once or raises `BenchInUse`. `directory` holds the lock; None is one place for everybody on this machine."""
-    path = (directory or machine_directory()) / f"{name}.lock"
-    descriptor = _open(path)
+    descriptor = _open(lock_file(name, directory))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         owner = Owner(_user(), socket.gethostname(), os.getpid(), clock.wall(), purpose)
@@ -117,37 +111,40 @@ def take(name: str, purpose: str, *, directory: Path | None = None, clock: Clock
     return Lease(name, owner, descriptor)
 
 
-def machine_directory() -> Path:
-    """One place that every user of this machine shares, made when it is not there."""
-    lock = Path("/run/lock")
-    parent = lock if os.access(lock, os.W_OK) or (lock / "harness").is_dir() else Path(tempfile.gettempdir())
-    return parent / "harness"
+def lock_file(name: str, directory: Path | None = None) -> Path:
+    """A bench's lock. Without a directory it lies where every user of this machine may make files, and finds those of others."""
+    if directory:
+        return directory / f"{name}.lock"
+    shared = Path("/run/lock")
+    return (shared if os.access(shared, os.W_OK) else Path("/tmp")) / f"harness-{name}.lock"
 
 
 def _open(path: Path) -> int:
     """Opens the lock file for reading and writing, made if need be and usable by every user."""
     try:
-        _make_directory(path.parent)
-        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        path.parent.mkdir(parents=True, exist_ok=True)
         while True:
             # Linux refuses O_CREAT on another user's file in a shared directory (fs.protected_regular), so create only what is missing.
             with suppress(FileNotFoundError):
-                return os.open(path, flags)
+                return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
             with suppress(FileExistsError):
-                descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
-                os.fchmod(descriptor, 0o666)
-                return descriptor
+                return _create(path)
     except OSError as error:
         raise UseError(f"the lock file {path} cannot be opened: {error.strerror}", "mend its permissions or remove it") from None
 
 
-def _make_directory(directory: Path) -> None:
-    with suppress(FileExistsError):
-        directory.mkdir(parents=True)
-        if directory == machine_directory():
-            directory.chmod(_SHARED)
-    if not stat.S_ISDIR(directory.stat().st_mode):
-        raise NotADirectoryError(0, "its directory is no directory")
+def _create(path: Path) -> int:
+    """Makes the file under its name only when everybody may already open it. Raises FileExistsError when another was faster."""
+    descriptor, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        os.fchmod(descriptor, 0o666)
+        os.link(fresh, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    finally:
+        Path(fresh).unlink()
+    return descriptor
 
 
 def _record(descriptor: int) -> Owner | None:

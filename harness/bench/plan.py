@@ -8,8 +8,29 @@ from pathlib import Path
 
 from harness import boardfile
 from harness.boardfile import Board
+from harness.errors import UseError
 from harness.vdev import VdevFile, collect
-from harness.vm import VdevOption
+
+
+@dataclass(frozen=True)
+class VdevOption:
+    """`--vdev-option NAME:OPTION[=VALUE]`: an option for every vdev of that type in every VM configuration of the run."""
+
+    vdev: str
+    option: str
+    value: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> VdevOption:
+        """Raises `UseError` for what does not have the form."""
+        vdev, colon, rest = text.partition(":")
+        option, equals, value = rest.partition("=")
+        if not (vdev and colon and option) or any(c.isspace() for c in vdev + option):
+            raise UseError(f"--vdev-option={text} does not have the form NAME:OPTION[=VALUE]", "write for instance ser8250:batch=1000")
+        return cls(vdev, option, value if equals else None)
+
+    def __str__(self) -> str:
+        return f"{self.vdev}:{self.option}" + ("" if self.value is None else f"={self.value}")
 
 
 @dataclass(frozen=True)
@@ -26,4 +47,4 @@ class Plan:
         found = boardfile.load(board)
         directory = Path(vdevs) if vdevs else found.root / found.vdevs.directory if found.vdevs.directory else None
         files = collect(directory, found.board.arch) if directory else ()
-        return cls(found, tuple(files), tuple(VdevOption.parse(text) for text in options))
+        return cls(found, files, tuple(VdevOption.parse(text) for text in options))

@@ -8,9 +8,9 @@
 The invariant: whoever holds a `Board` never asks where it came from.
 """
 
-from harness.boardfile.launch import Launched, LaunchFailed, LaunchRefused, launch
 from harness.boardfile.load import Found, UnknownBoard, find, known_boards, load, read, with_endpoints
 from harness.boardfile.places import bench_directories, board_directory, checkout
+from harness.boardfile.program import Launched, LaunchFailed, LaunchRefused, launch
 from harness.boardfile.schema import Board, Claim, Line, NoBench, Phase, Port, Power, Ssh, Timing
 from harness.boardfile.validate import BadBoardFile
 

@@ -49,8 +49,8 @@ def find(name: str) -> Found:
         raise UnknownBoard(f"board {name} is unknown: there is no board file in {board_directory()}",
                            "run in a checkout, or let $HARNESS_BOARDS name its boards directory")
     nearest = suggestion(name, known)
-    listed = "" if nearest.startswith("known") else f"; known here: {', '.join(sorted(known))}"
-    raise UnknownBoard(f"board {name} is unknown", nearest + listed)
+    listed = f"known here: {', '.join(sorted(known))}"
+    raise UnknownBoard(f"board {name} is unknown", nearest if nearest == listed else f"{listed}; {nearest}")
 
 
 def known_boards() -> list[Found]:
@@ -113,13 +113,15 @@ def _board(name: str, tables: dict[str, Any], files: tuple[str, ...]) -> Board:
 
 
 def _tables(path: Path) -> dict[str, Any]:
-    label = label_of(path)
+    label, text = label_of(path), ""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        place = re.search(r"^(.*?) \(at (?:line (\d+), column \d+|end of document)\)$", str(error), re.DOTALL)
-        line = f":{place[2]}" if place and place[2] else ""
-        raise BadBoardFile(f"{label}{line}: not TOML: {place[1] if place else error}", "mend that line") from None
+        what, _, where = str(error).partition(" (at ")
+        line = re.match(r"line (\d+)", where)
+        number = line[1] if line else len(text.splitlines())
+        raise BadBoardFile(f"{label}:{number}: not TOML: {what}", "mend that line") from None
     except UnicodeDecodeError as error:
         raise BadBoardFile(f"{label}: byte {error.start} is not UTF-8", "save the file as UTF-8") from None
     except OSError as error:

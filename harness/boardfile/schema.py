@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from harness.boardfile.places import checkout, user_benches
+from harness.boardfile.places import bench_directories, checkout
 from harness.errors import UseError
 
 Seconds = Annotated[float, Meta(gt=0)]
@@ -182,11 +182,6 @@ class Board(Tables, frozen=True, kw_only=True):
         return "virtual" if self.launch else "hardware"
 
     @property
-    def mode(self) -> Literal["virtual", "hardware"]:
-        """What the files promise. The record believes the host itself, which says so in `uname -v` when it is virtual."""
-        return "virtual" if self.launch else "hardware"
-
-    @property
     def lock_directory(self) -> Path | None:
         """Where its lease lies: a launched board belongs to its checkout, a real one (None) to the whole machine."""
         return self.root / "build" / "benches" if self.launch else None
@@ -210,7 +205,7 @@ class Board(Tables, frozen=True, kw_only=True):
         if len(self.files) > 1:
             missing = "power.driver" if self.console.host.url else "console.host.url"
             raise NoBench(f"{self.files[-1]}: {missing} is missing", "add it; without it the bench cannot be driven")
-        bench = user_benches() / f"my-{self.name}.toml"
+        bench = bench_directories()[0] / f"my-{self.name}.toml"
         raise NoBench(
             f"{self.name} is a board type, and nothing says where such a board stands",
             f'write {bench} with the line extends = "{self.name}", a table [console.host] with url, a table [power] with driver and '

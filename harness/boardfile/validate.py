@@ -9,11 +9,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
 from harness.errors import UseError
+
+_MESSAGE = re.compile(r"Expected `(?P<what>.+?)`(?P<bound>(?: of length)? [<>]=? [^,`]+?)?(?:, got `.*?`)?(?P<at> - at `\$\[.*)?")
+"""How msgspec says what it expected; suites/harness/test_boardfile.py has a sentence of each kind."""
 
 
 class BadBoardFile(UseError):
@@ -67,7 +71,7 @@ def _check_value(kind: Any, value: Any, label: str, where: str) -> None:
 
 def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
     """The struct in `S` or `S | None`."""
-    for candidate in (kind, *get_args(kind)):
+    for candidate in get_args(kind) if get_origin(kind) is UnionType else (kind,):
         if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
             return candidate
     return None
@@ -77,7 +81,7 @@ def _expected(kind: Any, message: str) -> str:
     """What msgspec's message says was expected: `int >= 1`; for an item of a list, of each item."""
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(get_args(kind))
-    expected = re.match(r"Expected `(?P<what>.+?)`(?P<bound> [<>]=? [^,`]+?)?(?:, got `.*?`)?(?P<at> - at `\$\[.*)?$", message)
+    expected = _MESSAGE.fullmatch(message)
     if not expected:
         return message[:1].lower() + message[1:]
     what = expected["what"].replace(" | null", "").replace("array", "a list").replace("object", "a table")

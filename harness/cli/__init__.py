@@ -7,6 +7,7 @@ The invariant: what a user can cause ends in one sentence on standard error and 
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,7 @@ app.add_typer(guest, name="guest")
 def main() -> None:
     """The console script."""
     try:
-        app()
+        app(prog_name="harness")
     except HarnessError as error:
         sys.stderr.write(f"harness: {error}\n")
         raise SystemExit(USED_WRONG if isinstance(error, UseError) else NOT_DONE) from None
@@ -37,8 +38,17 @@ def _version(wanted: bool) -> None:
     if wanted:
         from importlib import metadata
 
-        typer.echo(f"harness {metadata.version('harness')}")
+        try:
+            typer.echo(f"harness {metadata.version('harness')}")
+        except metadata.PackageNotFoundError:
+            typer.echo("harness of a checkout that is not installed (`make setup` does that)")
         raise typer.Exit
+
+
+class Guest(StrEnum):
+    """The guests there is a recipe for."""
+
+    LINUX = "linux"
 
 
 Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")]
@@ -63,3 +73,11 @@ def vdev_defects(file: Annotated[Path, typer.Argument(help="A vdev-NAME.so.")]) 
     from harness.cli import tables
 
     typer.echo(tables.defects(file))
+
+
+@guest.command("build")
+def guest_build(name: Annotated[Guest, typer.Argument(help="Which guest.")]) -> None:
+    """Build a guest's images, or find those built before, and print where they are."""
+    from harness.cli import tables
+
+    typer.echo(tables.guest_images(name, report=lambda line: typer.echo(line, err=True)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import boardfile
@@ -32,6 +32,14 @@ def defects(path: Path) -> str:
 
     found = vdev.defects(path)
     return columns([(defect.name, " ".join(defect.lines), defect.summary) for defect in found]) if found else f"{path} carries no defects"
+
+
+def guest_images(name: str, report: Callable[[str], None]) -> str:
+    """Builds a guest's images and says where each lies and what it is."""
+    from harness.guest import linux
+
+    images = {"linux": linux.build}[name](report=report)
+    return columns([(str(path), f"sha1 {digest}") for path, digest in images.files.items()])
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:

@@ -31,7 +31,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         self._end_cut_line()
 
     def listen(self, events: Events) -> Callable[[], None]:
@@ -87,9 +87,16 @@ def _encode(event: Event) -> bytes:
     try:
         return msgspec.json.encode(record, enc_hook=str)
     except (UnicodeEncodeError, TypeError):
-        # Text with bytes that are no UTF-8 (surrogates), or a key that is no text: kept readable rather than refused.
-        text = json.dumps(record, default=str, skipkeys=False, ensure_ascii=False)
-        return text.encode(errors="backslashreplace")
+        return msgspec.json.encode(_plain(record), enc_hook=str)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for, made readable rather than refused: text with bytes that are no UTF-8, keys that are no text."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple | set | frozenset) else value
 
 
 def _decode(line: bytes, number: int) -> Event | None:

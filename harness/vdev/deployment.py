@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from harness.command import Result
 from harness.errors import BenchError
 from harness.events import Events
 from harness.vdev.file import VdevFile
@@ -45,20 +46,10 @@ done
 """
 
 
-class Answer(Protocol):
-    """What a command on the host ended with."""
-
-    @property
-    def status(self) -> int: ...
-
-    @property
-    def stdout(self) -> bytes: ...
-
-
 class DeploymentHost(Protocol):
     """What a deployment asks of the hypervisor host."""
 
-    def run(self, argv: Sequence[str]) -> Answer: ...
+    def run(self, argv: Sequence[str]) -> Result: ...
 
     def put(self, files: Mapping[Path, str]) -> object: ...
 

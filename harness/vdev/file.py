@@ -69,9 +69,10 @@ class VdevFile(msgspec.Struct, frozen=True, kw_only=True):
             audit = _audit(path, content)
         except (ELFError, KeyError, ValueError, UnicodeDecodeError) as error:
             raise NotAVdev(path, f"is not a complete ELF file ({error})", "build it again as a shared object") from None
-        if architecture is not None and audit["architecture"] != architecture:
+        made_for = audit["architecture"]
+        if architecture is not None and made_for != architecture:
             raise NotAVdev(
-                path, f"is made for {audit['architecture']}, the board is {architecture}", f"build it for {architecture}, or choose another board"
+                path, f"is made for {made_for}, the board is {architecture}", f"build it for {architecture}, or choose another board"
             )
         return cls(
             path=path,
@@ -112,10 +113,15 @@ def _audit(path: Path, content: bytes) -> dict[str, Any]:
     return {
         "architecture": ARCHITECTURES[machine],
         "build_id": _build_id(elf),
-        "needed": tuple(tag.needed for tag in dynamic.iter_tags("DT_NEEDED")),
+        "needed": tuple(_string_of(tag) for tag in dynamic.iter_tags("DT_NEEDED")),
         "undefined": undefined,
         "remarks": _remarks(undefined),
     }
+
+
+def _string_of(tag: object) -> str:
+    """pyelftools gives a DT_NEEDED tag its string as an attribute that its types do not know."""
+    return str(vars(tag)["needed"])
 
 
 def _undefined(elf: ELFFile) -> tuple[str, ...]:

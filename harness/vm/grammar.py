@@ -9,9 +9,7 @@ from __future__ import annotations
 import re
 
 CONTEXTS = frozenset({"cpu", "vdev", "pass", "reserve"})
-VM_OPTIONS = frozenset(
-    {"system", "ram", "rom", "load", "cmdline", "set", "dryrun", "dump", "logger", "unsupported", "tolerance", "safety"}
-)
+VM_OPTIONS = frozenset({"system", "ram", "rom", "load", "cmdline", "set", "dryrun", "dump", "logger", "unsupported", "tolerance", "safety"})
 BLOBS = frozenset({"initrd", "guest", "data", "acpi", "fdt"})
 RESERVED = CONTEXTS | VM_OPTIONS | BLOBS
 """Words that cannot be an option of a vdev: qvm would read them as its own."""

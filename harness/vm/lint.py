@@ -127,9 +127,13 @@ def _interrupts(configuration: Configuration) -> Iterator[Finding]:
 def _overlaps(configuration: Configuration) -> Iterator[Finding]:
     regions = [*_memory_regions(configuration), *_vdev_regions(configuration)]
     regions.sort(key=lambda region: (region.space, region.start, region.end))
-    for first, second in zip(regions, regions[1:], strict=False):
-        if first.space == second.space and second.start < first.end:
-            yield Finding(second.group, second.index, f"{second.owner} and {first.owner} overlap at {second.space}:{second.start:#x}")
+    farthest: dict[str, Region] = {}
+    for region in regions:
+        before = farthest.get(region.space)
+        if before is not None and region.start < before.end:
+            yield Finding(region.group, region.index, f"{region.owner} and {before.owner} overlap at {region.space}:{region.start:#x}")
+        if before is None or region.end > before.end:
+            farthest[region.space] = region
 
 
 def _memory_regions(configuration: Configuration) -> Iterator[Region]:

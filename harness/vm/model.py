@@ -6,11 +6,7 @@ documented grammar tells. Addresses and lengths are in bytes and guest-physical.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
-
-from harness.errors import UseError
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -126,23 +122,6 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         return any(vdev.type == type_name for vdev in self.vdevs)
 
 
-class VdevOption(msgspec.Struct, frozen=True):
-    """An option for every vdev of a type, as `--vdev-option NAME:OPTION[=VALUE]` gives it."""
-
-    vdev: str
-    option: str
-    value: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> VdevOption:
-        """Reads `NAME:OPTION[=VALUE]`. Raises `UseError` when a part is missing."""
-        vdev, colon, rest = text.partition(":")
-        option, equals, value = rest.partition("=")
-        if not (vdev and colon and option):
-            raise UseError(f"--vdev-option {text} is not NAME:OPTION[=VALUE]", "write for example timer8254:tolerance=10")
-        return cls(vdev, option, value if equals else None)
-
-
 def add_option(configuration: Configuration, vdev: str, option: str, value: str | None = None) -> Configuration:
     """The configuration with an option added to every vdev of the type `vdev`; the same one when it has none."""
     added = Option(option, () if value is None else (value,))
@@ -150,13 +129,6 @@ def add_option(configuration: Configuration, vdev: str, option: str, value: str 
         msgspec.structs.replace(entry, options=(*entry.options, added)) if entry.type == vdev else entry for entry in configuration.vdevs
     )
     return msgspec.structs.replace(configuration, vdevs=vdevs)
-
-
-def add_options(configuration: Configuration, options: Iterable[VdevOption]) -> Configuration:
-    """The configuration with every one of some `--vdev-option`s."""
-    for option in options:
-        configuration = add_option(configuration, option.vdev, option.option, option.value)
-    return configuration
 
 
 def vdev(type_name: str, **options: str | bool) -> Vdev:

@@ -5,7 +5,7 @@ Invariant: what is read is what qvm's documentation says the text means; anythin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import msgspec
 from harness.errors import UseError
 from harness.vm import grammar
 from harness.vm.model import Configuration, Cpu, Load, Logger, Memory, Option, Pass, Ram, Reserve, Rom, Set, Unsupported, Vdev
+from harness.vm.writer import write
 
 
 class ConfigurationSyntax(UseError):
@@ -30,7 +31,7 @@ CONTEXT_GROUPS = {"cpu": "cpus", "vdev": "vdevs", "pass": "passes", "reserve": "
 
 
 class Parsed(msgspec.Struct, frozen=True):
-    """A configuration, and the line of each entry by group and index (`("vdevs", 2)`)."""
+    """A configuration, and the line of each entry by group and index (`("vdevs", 2)`, `("cmdline", 0)`)."""
 
     configuration: Configuration
     file: str
@@ -47,6 +48,14 @@ class Token:
 def parse(text: str, file: str = "configuration", *, flags: frozenset[str] = frozenset()) -> Parsed:
     """Reads a configuration. `flags` names options without an argument beyond the documented ones. Raises `ConfigurationSyntax`."""
     return _Reader(file, list(_tokens(text, file)), grammar.FLAGS | flags).read()
+
+
+def with_base_options(configuration: Configuration, options: Mapping[str, str]) -> Configuration:
+    """The configuration with the VM options a board gives every VM (`[vm] base_options`: option to the rest of its line)."""
+    if not options:
+        return configuration
+    lines = "".join(f"{option} {rest}\n" for option, rest in options.items())
+    return parse(write(configuration) + lines, "[vm] base_options").configuration
 
 
 def _tokens(text: str, file: str) -> Iterator[Token]:
@@ -96,8 +105,8 @@ class _Reader:
         self._end_context()
         if "system" not in self.single:
             raise ConfigurationSyntax(self.file, 1, "the VM has no name; `system NAME` must be the first entry")
-        groups = {group: tuple(entries) for group, entries in self.groups.items()}
-        return Parsed(Configuration(**self.single, **groups), self.file, self.lines)
+        fields = self.single | {group: tuple(entries) for group, entries in self.groups.items()}
+        return Parsed(Configuration(**fields), self.file, self.lines)
 
     def _entry(self, token: Token) -> None:
         word = token.text
@@ -153,6 +162,7 @@ class _Reader:
 
     def _vm_option(self, token: Token) -> None:
         word = token.text
+        self.lines[word, 0] = token.line
         if word == "system":
             if self.at != 1:
                 raise self._wrong(token, "`system` must be the first entry")
@@ -175,13 +185,11 @@ class _Reader:
         if token.text == "set":
             self._add("variables", Set(first, second), token)
         elif token.text == "logger":
-            self._add("loggers", Logger(self._words(token, first, grammar.SEVERITIES), self._word(token, second, grammar.DESTINATIONS)), token)
+            filters = tuple(self._word(token, word, grammar.SEVERITIES) for word in first.split(","))
+            self._add("loggers", Logger(filters, self._word(token, second, grammar.DESTINATIONS)), token)
         else:
-            self._add(
-                "unsupported",
-                Unsupported(self._word(token, first, grammar.UNSUPPORTED), self._word(token, second, grammar.ACTIONS)),
-                token,
-            )
+            what, action = self._word(token, first, grammar.UNSUPPORTED), self._word(token, second, grammar.ACTIONS)
+            self._add("unsupported", Unsupported(what, action), token)
 
     def _memory(self, token: Token) -> None:
         start, length = self._range(token, self._argument(token).text)
@@ -230,9 +238,6 @@ class _Reader:
             return grammar.number(text)
         except ValueError as error:
             raise self._wrong(token, f"`{token.text}`: {error}") from None
-
-    def _words(self, token: Token, text: str, known: frozenset[str]) -> tuple[str, ...]:
-        return tuple(self._word(token, word, known) for word in text.split(","))
 
     def _word(self, token: Token, word: str, known: frozenset[str]) -> str:
         if word not in known:

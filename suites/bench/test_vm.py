@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fixtures.guests import LinuxGuests
+from harness.bench import LinuxGuests
 from fixtures.marks import judge
 
 pytestmark = judge("bench")

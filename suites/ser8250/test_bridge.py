@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.bench import Line
-from fixtures.guests import LinuxGuests
+from harness.bench import LinuxGuests
 from fixtures.marks import judge, specification
 from harness.guest.linux import LinuxGuest
 from suites.ser8250.pattern import SIZE, first_difference, pattern, script

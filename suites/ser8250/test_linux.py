@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from fixtures.guests import LinuxGuests
+from harness.bench import LinuxGuests
 from fixtures.marks import judge, specification
 from harness.guest.linux import LinuxGuest
 

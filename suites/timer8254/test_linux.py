@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from fixtures.guests import LinuxGuests
+from harness.bench import LinuxGuests
 from fixtures.marks import judge, specification
 from fixtures.measure import Judge
 from harness.guest.linux import LinuxGuest

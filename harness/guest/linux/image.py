@@ -1,4 +1,4 @@
-"""Builds the images of the Linux guest: Debian's stock kernel, and an initrd of busybox, the kernel's own modules and `init.sh`.
+"""Builds the images of the Linux guest: Debian's stock kernel, and an initrd of Debian's programs, the kernel's own modules and `init.sh`.
 
 Invariant: a file's name carries the SHA-1 of its content, and the same packages and recipe give the same bytes.
 """
@@ -14,11 +14,18 @@ from pathlib import Path
 import msgspec
 from elftools.elf.elffile import ELFFile
 
+from harness.boardfile import checkout
 from harness.errors import UseError
 from harness.guest import debian, initrd
 
 KERNEL_META = "linux-image-cloud-amd64"
-BUSYBOX = "busybox-static"
+PROGRAMS = {
+    "bin/busybox": ("busybox-static", "bin/busybox"),
+    "bin/cksum": ("coreutils", "usr/bin/cksum"),
+    "lib64/ld-linux-x86-64.so.2": ("libc6", "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"),
+    "lib/libc.so.6": ("libc6", "lib/x86_64-linux-gnu/libc.so.6"),
+}
+"""Path in the guest: the package and the path in it. Debian's busybox lacks `cksum`, which the shell on a console needs."""
 MODULES = ("evdev", "button")
 """In the order init loads them: the button's input device needs evdev's node."""
 INIT = Path(__file__).with_name("init.sh")
@@ -49,18 +56,21 @@ class GuestImages(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build(
-    output: Path = Path("build/guests"),
-    cache: Path = Path("build/packages"),
     *,
     kernel_meta: str = KERNEL_META,
-    report: Report = lambda line: None,
+    output: Path | None = None,
+    cache: Path | None = None,
+    report: Report = print,
 ) -> GuestImages:
-    """The images made from the newest packages in `cache`, built only when they are not in `output` yet.
+    """The images made from the packages in `cache` (downloaded when it lacks them), built only when `output` has none of them yet.
 
     `kernel_meta` is the Debian package that stands for the newest kernel of a flavour. `report` hears of what takes time.
+    Both directories are below the checkout's `build` by default. Raises `UseError`.
     """
+    output = output or checkout() / "build" / "guests"
+    cache = cache or checkout() / "build" / "cache" / "debian"
     kernel = debian.kernel_package(kernel_meta, cache)
-    debs = debian.fetch([kernel, BUSYBOX], cache, report=report)
+    debs = debian.fetch([kernel, *dict.fromkeys(package for package, _ in PROGRAMS.values())], cache, report=report)
     manifest = output / f"linux-{_key(debs)}.json"
     found = _read(manifest)
     if found is not None:
@@ -75,21 +85,18 @@ def build(
 
 def _build(kernel: str, debs: dict[str, Path], scratch: Path, output: Path) -> GuestImages:
     unpacked, tree = scratch / "packages", scratch / "tree"
-    for deb in debs.values():
-        debian.unpack(deb, unpacked)
-    version = kernel.removeprefix("linux-image-").removesuffix("-unsigned")
-    (tree / "bin").mkdir(parents=True)
-    (tree / "modules").mkdir()
-    for name in ("dev", "proc", "sys", "tmp"):
-        (tree / name).mkdir()
-    shutil.copyfile(unpacked / "bin" / "busybox", tree / "bin" / "busybox")
-    shutil.copyfile(INIT, tree / "init")
-    for executable in (tree / "bin" / "busybox", tree / "init"):
-        executable.chmod(0o755)
-    for place, module in enumerate(with_dependencies(unpacked / "lib" / "modules" / version, MODULES)):
+    for package, deb in debs.items():
+        debian.unpack(deb, unpacked / package)
+    version = kernel.removeprefix("linux-image-")
+    for name in ("bin", "dev", "lib", "lib64", "modules", "proc", "sys", "tmp"):
+        (tree / name).mkdir(parents=True)
+    for target, (package, source) in PROGRAMS.items():
+        _install(unpacked / package / source, tree / target)
+    _install(INIT, tree / "init")
+    for place, module in enumerate(with_dependencies(unpacked / kernel / "lib" / "modules" / version, MODULES)):
         shutil.copyfile(module, tree / "modules" / f"{place:02}-{module.name}")
     packed = initrd.pack(tree, scratch / "initrd", compress=False)
-    kernel_file, kernel_sha1 = _keep(unpacked / "boot" / f"vmlinuz-{version}", output, f"vmlinuz-{version}")
+    kernel_file, kernel_sha1 = _keep(unpacked / kernel / "boot" / f"vmlinuz-{version}", output, f"vmlinuz-{version}")
     initrd_file, initrd_sha1 = _keep(packed, output, f"initrd-{version}")
     return GuestImages(
         kernel=kernel_file,
@@ -101,6 +108,11 @@ def _build(kernel: str, debs: dict[str, Path], scratch: Path, output: Path) -> G
     )
 
 
+def _install(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    target.chmod(0o755)
+
+
 def with_dependencies(modules: Path, names: tuple[str, ...]) -> list[Path]:
     """The module files with these names below `modules`, each after those it needs. Raises `ModuleMissing`."""
     files = {_module_name(path.stem): path for path in modules.rglob("*.ko")}
@@ -109,7 +121,9 @@ def with_dependencies(modules: Path, names: tuple[str, ...]) -> list[Path]:
     def add(name: str) -> None:
         path = files.get(_module_name(name))
         if path is None:
-            raise ModuleMissing(f"the kernel in {modules.name} has no module {name}", "choose a Debian kernel of the generic or cloud flavour")
+            raise ModuleMissing(
+                f"the kernel in {modules.name} has no module {name}", "choose a Debian kernel of the generic or cloud flavour"
+            )
         if path not in ordered:
             for needed in _needs(path):
                 add(needed)

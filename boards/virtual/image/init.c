@@ -1,0 +1,271 @@
+/*
+ * The virtual host's first process: mounts, serial lines, console shell, disk, network, hypervisor support, SSH.
+ *
+ * Invariant: the console shell comes first, and nothing that is slow stands before it. What is slow happens in a child, so that
+ * this process can reopen the console whenever its shell ends. Nothing is printed once the shell has the console.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/klog.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CONSOLE "/dev/ser1"
+#define SERIAL_LINES 4
+#define CALIBRATED "Refined TSC clocksource calibration"
+#define CALIBRATION_LIMIT 6 /* seconds; KVM is loaded without it when it never comes */
+
+enum { KLOG_SILENT_LEVEL = 1, KLOG_CONSOLE_LEVEL = 8 }; /* only a panic reaches the console: syslog(2) */
+
+/* What /etc/profile of a QNX 8.0 image sets; the console shell there has it from its start-up script. */
+static char *const host_environment[] = {
+    "PATH=/proc/boot:/sbin:/bin:/usr/bin:/usr/sbin:/usr/libexec",
+    "LD_LIBRARY_PATH=/proc/boot:/lib:/usr/lib:/lib/dll:/lib/dll/pci",
+    "TERM=qansi", "SYSNAME=nto", "HOME=/root", "SHELL=/bin/sh", NULL};
+
+/* Says on the console what did not work; the board goes on as far as it can, as a board with a broken disk would. */
+static void complain(const char *format, ...)
+{
+    va_list arguments;
+    int console = open(CONSOLE, O_WRONLY | O_NOCTTY);
+
+    if (console < 0)
+        return;
+    va_start(arguments, format);
+    vdprintf(console, format, arguments);
+    va_end(arguments);
+    dprintf(console, ": %s\n", strerror(errno));
+    close(console);
+}
+
+static void mount_or_complain(const char *what, const char *where, const char *type, const char *options)
+{
+    mkdir(where, 0755);
+    if (mount(what, where, type, MS_NOATIME, options) != 0)
+        complain("mount %s", where);
+}
+
+static void mount_memory(void)
+{
+    mount_or_complain("proc", "/proc", "proc", "");
+    mount_or_complain("sysfs", "/sys", "sysfs", "");
+    mount_or_complain("devtmpfs", "/dev", "devtmpfs", "");
+    mount_or_complain("devpts", "/dev/pts", "devpts", "gid=0,mode=620,ptmxmode=666");
+    mount_or_complain("shmem", "/dev/shmem", "tmpfs", "mode=1777");
+}
+
+/* /dev/ser1 to /dev/ser4 in QNX's names, each at 115200 8N1 as `devc-ser8250 -b115200` leaves it. */
+static void open_serial_lines(void)
+{
+    char name[32], node[32];
+    struct termios settings;
+
+    for (int line = 1; line <= SERIAL_LINES; line++) {
+        snprintf(node, sizeof node, "ttyS%d", line - 1);
+        snprintf(name, sizeof name, "/dev/ser%d", line);
+        if (symlink(node, name) != 0)
+            continue;
+        int port = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK);
+        if (port < 0)
+            continue;
+        if (tcgetattr(port, &settings) == 0) {
+            cfsetspeed(&settings, B115200);
+            settings.c_cflag |= CLOCAL | CREAD;
+            tcsetattr(port, TCSANOW, &settings);
+        }
+        close(port);
+    }
+}
+
+static void greet(void)
+{
+    int console = open(CONSOLE, O_WRONLY | O_NOCTTY);
+
+    if (console < 0)
+        return;
+    dprintf(console, "Welcome to QNX 8.0.0 on x86pc !\n"
+                     "Starting serial driver (" CONSOLE ")\n"
+                     "Starting networking ...\n"
+                     "Starting SSH daemon ...\n"
+                     "Starting shell ...\n");
+    close(console);
+}
+
+/* The console shell: root, no login, a session of its own (`reopen /dev/ser1; +session ksh`). */
+static pid_t start_shell(void)
+{
+    pid_t shell = fork();
+
+    if (shell != 0)
+        return shell;
+    setsid();
+    int console = open(CONSOLE, O_RDWR);
+    if (console < 0)
+        _exit(1);
+    ioctl(console, TIOCSCTTY, 1);
+    for (int fd = 0; fd <= 2; fd++)
+        dup2(console, fd);
+    if (console > 2)
+        close(console);
+    if (chdir("/") != 0)
+        _exit(1);
+    execle("/bin/ksh", "ksh", "-i", (char *)NULL, host_environment);
+    _exit(127);
+}
+
+static void load_module(const char *path)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (file < 0 || syscall(SYS_finit_module, file, "", 0) != 0)
+        complain("%s", path);
+    if (file >= 0)
+        close(file);
+}
+
+/* Loads a group of /lib/modules/order: one line per group, `GROUP: FILE FILE ...`, prerequisites first. */
+static void load_modules(const char *group)
+{
+    FILE *order = fopen("/lib/modules/order", "re");
+    char line[1024], path[256];
+
+    if (order == NULL) {
+        complain("/lib/modules/order");
+        return;
+    }
+    while (fgets(line, sizeof line, order) != NULL) {
+        char *name = strtok(line, ": \n");
+        if (name == NULL || strcmp(name, group) != 0)
+            continue;
+        for (char *file = strtok(NULL, " \n"); file != NULL; file = strtok(NULL, " \n")) {
+            snprintf(path, sizeof path, "/lib/modules/%s", file);
+            load_module(path);
+        }
+    }
+    fclose(order);
+}
+
+static void set_address(int control, struct ifreq *request, unsigned long what, const char *address)
+{
+    struct sockaddr_in *in = (struct sockaddr_in *)(void *)&request->ifr_addr;
+
+    memset(in, 0, sizeof *in);
+    in->sin_family = AF_INET;
+    inet_pton(AF_INET, address, &in->sin_addr);
+    if (ioctl(control, what, request) != 0)
+        complain("%s %s", request->ifr_name, address);
+}
+
+static void interface_up(int control, const char *name, const char *address, const char *netmask)
+{
+    struct ifreq request = {0};
+
+    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+    set_address(control, &request, SIOCSIFADDR, address);
+    set_address(control, &request, SIOCSIFNETMASK, netmask);
+    if (ioctl(control, SIOCGIFFLAGS, &request) != 0)
+        return;
+    request.ifr_flags |= IFF_UP | IFF_RUNNING;
+    ioctl(control, SIOCSIFFLAGS, &request);
+}
+
+/* The addresses of QEMU's user network. There is no way out of it (`restrict=on`), hence no route and no name server. */
+static void start_network(void)
+{
+    int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (control < 0) {
+        complain("network");
+        return;
+    }
+    interface_up(control, "lo", "127.0.0.1", "255.0.0.0");
+    interface_up(control, "eth0", "10.0.2.15", "255.255.255.0");
+    close(control);
+}
+
+static void start_daemon(char *const arguments[])
+{
+    if (fork() != 0)
+        return;
+    setsid();
+    int null = open("/dev/null", O_RDWR);
+    for (int fd = 0; fd <= 2; fd++)
+        dup2(null, fd);
+    execve(arguments[0], arguments, host_environment);
+    _exit(127);
+}
+
+/* KVM must come after the refined calibration of the TSC: loaded before it, a guest sees a TSC that is 650 ppm off. */
+static void await_calibration(void)
+{
+    int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct timespec now, begin, pause = {.tv_nsec = 20 * 1000 * 1000};
+    char record[8192];
+
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (;;) {
+        ssize_t length = read(log, record, sizeof record - 1);
+        if (length > 0) {
+            record[length] = '\0';
+            if (strstr(record, CALIBRATED) != NULL)
+                break;
+            continue;
+        }
+        if (length < 0 && errno == EPIPE)
+            continue; /* the log wrapped under us: go on with its oldest record */
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (log < 0 || now.tv_sec - begin.tv_sec >= CALIBRATION_LIMIT)
+            break;
+        nanosleep(&pause, NULL); /* the kernel offers no wake-up for one record */
+    }
+    if (log >= 0)
+        close(log);
+}
+
+/* SSH comes last: whoever gets in finds the hypervisor ready. */
+static void start_services(void)
+{
+    static char *const sshd[] = {"/usr/sbin/sshd", "-D", "-r", NULL};
+
+    load_modules("board");
+    mount_or_complain("/dev/vda", "/data", "ext4", "");
+    start_network();
+    await_calibration();
+    load_modules("hypervisor");
+    start_daemon(sshd);
+}
+
+int main(void)
+{
+    pid_t shell, ended;
+
+    umask(022);
+    mount_memory();
+    klogctl(KLOG_CONSOLE_LEVEL, NULL, KLOG_SILENT_LEVEL);
+    open_serial_lines();
+    greet();
+    sethostname("localhost", strlen("localhost"));
+    shell = start_shell();
+    if (fork() == 0) {
+        start_services();
+        _exit(0);
+    }
+    for (;;) {
+        ended = wait(NULL);
+        if (ended == shell || ended < 0)
+            shell = start_shell();
+    }
+}

@@ -1,0 +1,67 @@
+"""`python -m boards.virtual.machine --name NAME`: the launch protocol.
+
+Standard output carries one JSON line, standard error is for people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from boards.virtual import image
+from boards.virtual.machine import accelerator, qemu, state
+from boards.virtual.machine.bench import Bench, Board
+from boards.virtual.machine.forward import Port
+from harness.errors import HarnessError
+
+CANNOT_START = 3
+
+
+def main() -> int:
+    arguments = _arguments()
+    os.umask(0o022)
+    try:
+        _run(arguments)
+    except HarnessError as error:
+        print(f"boards.virtual.machine: {error}", file=sys.stderr)
+        return CANNOT_START
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m boards.virtual.machine", description="Starts a virtual bench; its board is off.")
+    parser.add_argument("--name", required=True, help="the bench's name")
+    parser.add_argument("--arch", choices=sorted(qemu.PROGRAM), default="x86_64")
+    parser.add_argument("--state", type=Path, help="directory for the disk and the keys (default: build/benches/NAME)")
+    parser.add_argument("--bare", action="store_true", help="boot nothing but a kernel and a shell: the reference for boot times")
+    return parser.parse_args()
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    qemu.program(arguments.arch)
+    directory = (arguments.state or image.BUILD / "benches" / arguments.name).resolve()
+    boot = image.built(report=_say)
+    with state.opened(directory) as files:
+        port = None if arguments.bare else Port()
+        hardware = qemu.Hardware(
+            arch=arguments.arch,
+            accelerator=accelerator.choose(arguments.arch, boot),
+            kernel=boot.kernel,
+            initrd=boot.bare if arguments.bare else files.initrd(boot.initrd),
+            disk=files.disk,
+            ssh_port=port.number if port else None,
+        )
+        bench = Bench(arguments.name, Board(hardware), port, files)
+        print(json.dumps(bench.endpoints()), flush=True)
+        bench.serve(sys.stdin.fileno())
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""A bench that is ours and switched on: launch, lease, guardian, consoles, power, host shell, SSH, in that order, and back.
+
+The invariant: whatever happens between `open` and `close`, the board ends without power, by `close` or by the guardian.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from harness import boardfile, lease, power
+from harness.bench.guardian import Guardian
+from harness.boardfile import Board
+from harness.clock import Deadline
+from harness.console import Console, Shell
+from harness.errors import BenchError
+from harness.events import Events
+from harness.host import Host
+from harness.power import PowerSwitch, State
+from harness.ssh import SshConnection
+
+
+class Bench:
+    """What a test gets: `board`, `power`, `host`, `shell` (the host's console), `console(name)` and `line(name)`."""
+
+    def __init__(self, board: Board, events: Events, consoles: Path, purpose: str) -> None:
+        self.board = board
+        self.events = events
+        self.nonce = secrets.token_hex(4)
+        """Names what this run puts on the host, so that two runs never share a name."""
+        self.identity = ""
+        """What the host says of itself: `uname -a`."""
+        self._logs = consoles
+        self._purpose = purpose
+        self._held = ExitStack()
+        self._ports: dict[str, Console] = {}
+        self._shell: Shell | None = None
+        self._ssh: SshConnection | None = None
+
+    def open(self) -> None:
+        """Takes the bench and switches it on. Raises `UseError` when it is taken, `BenchError` when it does not come up."""
+        try:
+            self._take()
+            self.power_off()
+            self.power_on()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Switches off and gives the bench back. Harmless when repeated."""
+        with self.events.step("bench.close"):
+            self._held.close()
+
+    @contextmanager
+    def opened(self) -> Iterator[Bench]:
+        """`open` and `close` around a block."""
+        self.open()
+        try:
+            yield self
+        finally:
+            self.close()
+
+    @property
+    def shell(self) -> Shell:
+        """The host's shell on its console."""
+        if self._shell is None:
+            raise BenchError(f"{self.board.name} is switched off", "switch it on with bench.power_on()")
+        return self._shell
+
+    @property
+    def consoles(self) -> dict[str, Console]:
+        """Every serial port the lab controller has open: consoles and lines, by name."""
+        return dict(self._ports)
+
+    def console(self, name: str) -> Console:
+        """`host`, `guest` or the name of a line."""
+        return self._ports[name]
+
+    def power_off(self) -> None:
+        """Cuts the power; the host's shell and SSH are gone."""
+        self._leave_host()
+        self.power.off()
+
+    def power_on(self) -> None:
+        """Switches on and waits for the host."""
+        begin = self.console("host").offset
+        self.power.on()
+        self._meet_host(begin)
+
+    def reset(self) -> None:
+        """Pulses the reset line and waits for the host."""
+        self._leave_host()
+        begin = self.console("host").offset
+        self.power.reset()
+        self._meet_host(begin)
+
+    def _take(self) -> None:
+        held = self._held
+        taken = held.enter_context(lease.take(self.board.name, self._purpose, directory=self.board.lock_directory))
+        launched = held.enter_context(boardfile.launch(self.board, events=self.events, log=self._logs / "launch.log"))
+        self.board = launched.board
+        guardian = Guardian.start(self.board, taken.fileno(), self._logs / "guardian.log")
+        held.callback(guardian.release)
+        self.power: PowerSwitch = power.switch(self.board, self.events)
+        held.callback(self._switch_off)
+        ports = {"host": self.board.console.host, "guest": self.board.console.guest, **self.board.line}
+        for name, port in ports.items():
+            if port.url:
+                console = Console(name, port.url, port.baud, self._logs / f"{name}.log", self.events)
+                held.callback(console.close)
+                self._ports[name] = console
+
+    def _switch_off(self) -> None:
+        self._leave_host()
+        if self.power.state() is not State.OFF:
+            self.power.off()
+
+    def _leave_host(self) -> None:
+        self._shell = None
+        if self._ssh is not None:
+            self._ssh.close()
+            self._ssh = None
+
+    def _meet_host(self, begin: int) -> None:
+        """From power to a host that answers on its console and by SSH."""
+        board, console = self.board, self.console("host")
+        with self.events.step("bench.boot"):
+            cursor = console.cursor(begin)
+            cursor.expect(board.host.banner.encode(), Deadline.after(board.seconds("boot"), f"the host's banner ({board.host.banner})"))
+            shell = Shell(console, "ksh", self.events)
+            shell.login(Deadline.after(board.seconds("boot"), "the host's shell"))
+        self._shell = shell
+        if board.ssh.host:
+            with self.events.step("bench.ssh"):
+                self._ssh = SshConnection(board.ssh, self._control_directory(), self.events)
+                self._ssh.connect(Deadline.after(board.seconds("ssh"), "the host's SSH server"))
+        self.host = Host(board, self._ssh or shell, self.events)
+        self.identity = self.host.run(["uname", "-a"]).text.strip()
+        self.events.emit("bench.identity", uname=self.identity, mode=self.mode)
+
+    @property
+    def mode(self) -> str:
+        """`virtual` or `hardware`: the host's own word, whatever the files say."""
+        return "virtual" if "virtual" in self.identity else "hardware"
+
+    def _control_directory(self) -> Path:
+        return Path(mkdtemp(prefix="harness-ssh-"))

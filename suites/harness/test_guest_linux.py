@@ -1,0 +1,194 @@
+"""The Linux guest: its images, its boot text, and its copies on the host. A real boot is in the device suites."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.errors import BenchError
+from harness.events import Event, Events
+from harness.guest.linux import GuestImages, build, parse_interrupts
+from harness.guest.linux.image import ModuleMissing, with_dependencies
+from harness.guest.linux.milestones import MILESTONES, READY, fatal, progress, sightings
+from harness.guest.store import CopyFailed, GuestStore
+from suites.harness.local_host import LocalHost
+
+RECORDED = Path(__file__).with_name("recorded") / "linux-6.1-boot.log"
+"""The console of a Debian 6.1 cloud kernel with our initrd, booted directly by QEMU."""
+
+
+@pytest.fixture(scope="module")
+def log() -> bytes:
+    return RECORDED.read_bytes()
+
+
+def test_every_milestone_is_in_a_recorded_boot(log: bytes) -> None:
+    """In the order of the table, each after the one before."""
+    seen = sightings(log)
+    assert [sighting.milestone for sighting in seen] == list(MILESTONES)
+    assert [sighting.end for sighting in seen] == sorted({sighting.end for sighting in seen})
+    assert fatal(log) == ""
+
+
+def test_a_boot_that_stops_is_told_by_its_last_milestone(log: bytes) -> None:
+    """Cut after each milestone, the sentence names it and the next."""
+    assert "printed nothing of a boot, next would be the kernel's first line" in progress(b"\r\n")
+    for sighting, following in zip(sightings(log), MILESTONES[1:], strict=False):
+        assert progress(log[: sighting.end + 1]) == f"it got to {sighting.milestone.name}, next would be {following.name}"
+    assert progress(log) == f"it got to {READY.name}"
+
+
+def test_a_quiet_boot_still_ends_at_the_banner() -> None:
+    assert [sighting.milestone for sighting in sightings(b"\r\nguest ready\r\n/ # ")] == [READY]
+
+
+def test_the_banner_must_be_a_line_of_its_own() -> None:
+    """An echo of the script that prints it is no shell."""
+    assert sightings(b"# echo guest ready\r\n") == []
+
+
+def test_what_an_earlier_boot_left_does_not_count() -> None:
+    """The banner of the boot before stands in front of the first line of this one."""
+    assert [sighting.milestone.name for sighting in sightings(b"guest ready\r\n[    0.0] Linux version 6.1\r\n")] == [
+        "the kernel's first line"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"[    1.2] Kernel panic - not syncing: VFS: Unable to mount root fs\r\n", "panicked: VFS: Unable to mount root fs"),
+        (b"Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with apic=debug\r\n", "IO-APIC + timer doesn't work"),
+    ],
+)
+def test_a_boot_that_cannot_go_on_is_told_at_once(text: bytes, says: str) -> None:
+    assert says in fatal(text)
+    assert fatal(text.rstrip()) == ""
+
+
+INTERRUPTS = """\
+           CPU0       CPU1
+  0:       1196          4   IO-APIC   0-edge      timer
+  4:        132          0   IO-APIC   4-edge      ttyS0
+LOC:          0          7   Local timer interrupts
+ERR:          3
+"""
+
+
+def test_interrupts_are_counted_by_line() -> None:
+    found = parse_interrupts(INTERRUPTS)
+    assert (found["0"].counts, found["0"].total, found["0"].description) == ((1196, 4), 1200, "IO-APIC   0-edge      timer")
+    assert (found["LOC"].total, found["LOC"].description) == (7, "Local timer interrupts")
+    assert (found["ERR"].counts, found["ERR"].description) == ((3,), "")
+    assert parse_interrupts("") == {}
+
+
+def module(path: Path, depends: str) -> Path:
+    """An object with the one note a kernel module has about its needs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    source = f'const char depends[] __attribute__((section(".modinfo"))) = "depends={depends}";'
+    subprocess.run(["gcc", "-x", "c", "-c", "-o", path, "-"], input=source.encode(), check=True)
+    return path
+
+
+def test_a_module_comes_after_those_it_needs(tmp_path: Path) -> None:
+    """However deep they lie, each once; a hyphen in a file name is an underscore in a dependency."""
+    for name, depends in (("evdev", ""), ("virtio-pci", "virtio_ring,virtio"), ("virtio_ring", "virtio"), ("virtio", "")):
+        module(tmp_path / name[0] / f"{name}.ko", depends)
+    ordered = with_dependencies(tmp_path, ("evdev", "virtio_pci"))
+    assert [path.stem for path in ordered] == ["evdev", "virtio", "virtio_ring", "virtio-pci"]
+
+
+def test_a_kernel_without_the_module_is_refused(tmp_path: Path) -> None:
+    module(tmp_path / "a.ko", "b")
+    with pytest.raises(ModuleMissing, match="has no module b"):
+        with_dependencies(tmp_path, ("a",))
+
+
+@pytest.fixture(scope="module")
+def images() -> GuestImages:
+    """The checkout's own, as `make setup` built them."""
+    return build()
+
+
+def test_the_images_are_named_by_their_content(images: GuestImages) -> None:
+    for file, sha1 in images.files.items():
+        assert hashlib.sha1(file.read_bytes(), usedforsecurity=False).hexdigest() == sha1
+        assert file.name.endswith(sha1[:12])
+    assert images.kernel_version in images.kernel.name
+
+
+def test_the_kernel_is_debians_own(images: GuestImages, tmp_path: Path) -> None:
+    """Unmodified: the bytes in the package."""
+    cache = images.kernel.parents[1] / "cache" / "debian"
+    [deb] = [cache / name for name in images.packages if name.startswith("linux-image-")]
+    subprocess.run(["dpkg", "-x", deb, tmp_path], check=True)
+    assert (tmp_path / "boot" / f"vmlinuz-{images.kernel_version}").read_bytes() == images.kernel.read_bytes()
+
+
+def test_the_same_packages_give_the_same_images(images: GuestImages, tmp_path: Path) -> None:
+    """Reproducible to the byte; the second time nothing is built."""
+    told: list[str] = []
+    cache = images.kernel.parents[1] / "cache" / "debian"
+    again = build(output=tmp_path, cache=cache, report=told.append)
+    assert again.initrd.read_bytes() == images.initrd.read_bytes()
+    assert len(told) == 1
+    assert build(output=tmp_path, cache=cache, report=told.append) == again
+    assert len(told) == 1
+
+
+def test_a_lost_image_is_built_again(images: GuestImages, tmp_path: Path) -> None:
+    cache = images.kernel.parents[1] / "cache" / "debian"
+    first = build(output=tmp_path, cache=cache)
+    first.initrd.unlink()
+    assert build(output=tmp_path, cache=cache).initrd.is_file()
+
+
+class Store:
+    def __init__(self, directory: Path) -> None:
+        self.host = LocalHost()
+        self.directory = directory / "data" / "guests"
+        self.seen: list[Event] = []
+        events = Events()
+        events.listen(self.seen.append)
+        self.store = GuestStore(self.host, str(self.directory), events)
+        self.image = directory / "vmlinuz"
+        self.image.write_bytes(b"kernel")
+        self.files = {self.image: hashlib.sha1(b"kernel").hexdigest()}
+
+    @property
+    def copies(self) -> int:
+        return sum(event.name == "guest.store.begin" for event in self.seen)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def test_an_image_is_copied_once_and_kept(store: Store) -> None:
+    kept = store.store.keep(store.files)
+    assert Path(kept[store.image]).read_bytes() == b"kernel"
+    assert store.store.keep(store.files) == kept
+    assert store.copies == 1
+    assert [path.name for path in store.directory.iterdir()] == [f"{store.files[store.image]}-vmlinuz"]
+
+
+def test_a_spoiled_image_on_the_host_is_replaced(store: Store) -> None:
+    """A power cut in the middle of an earlier write."""
+    path = Path(store.store.keep(store.files)[store.image])
+    path.write_bytes(b"ker")
+    store.store.keep(store.files)
+    assert path.read_bytes() == b"kernel"
+    assert store.copies == 2
+
+
+def test_a_spoiled_copy_never_gets_its_name(store: Store) -> None:
+    store.host.spoil = "vmlinuz"
+    with pytest.raises(CopyFailed, match="vmlinuz on the host has SHA-1") as failure:
+        store.store.keep(store.files)
+    assert isinstance(failure.value, BenchError)
+    assert list(store.directory.iterdir()) == []

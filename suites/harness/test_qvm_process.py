@@ -1,0 +1,254 @@
+"""The qvm process as the harness drives it, on this machine: a stand-in program behaves as the documentation says qvm does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from harness.clock import Deadline
+from harness.command import Result
+from harness.errors import BenchError, DeviceError
+from harness.events import Event, Events
+from harness.vdev import Deployment
+from harness.vm import (
+    ConfigurationFault,
+    ConfigurationRefused,
+    HypervisorDisabled,
+    Qvm,
+    QvmEnded,
+    QvmStuck,
+    SystemBusy,
+    linux_configuration,
+    parse,
+)
+from suites.harness.local_host import LocalHost
+
+BEGIN = """\
+#!/bin/sh
+systems={systems}
+text=$(cat "${{1#@}}") || exit 65
+"""
+RUN = """\
+mkdir -p $systems/guest-1
+trap 'rmdir $systems/guest-1' EXIT
+echo running with $LD_LIBRARY_PATH
+"""
+IDLE = "while :; do sleep 0.02; done\n"
+
+
+class Bench:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.host = LocalHost()
+        self.systems = directory / "qvm"
+        self.seen: list[Event] = []
+        self.events = Events()
+        self.events.listen(self.seen.append)
+        self.program = directory / "sbin-qvm"
+        self.deployment = Deployment.deploy(
+            self.host,
+            [],
+            scratch=str(directory / "data"),
+            own_directory=str(directory / "dll"),
+            library_path=["/lib"],
+            run_id="1",
+            events=self.events,
+        )
+
+    def qvm(self, script: str) -> Qvm:
+        self.program.write_text(BEGIN.format(systems=self.systems) + script)
+        self.program.chmod(0o755)
+        return Qvm(
+            self.host,
+            linux_configuration("guest-1", "/vmlinuz", "/initrd", "/dev/ser3"),
+            self.deployment,
+            program=str(self.program),
+            evidence=self.directory / "vm",
+            events=self.events,
+            systems=str(self.systems),
+        )
+
+
+def within(seconds: float) -> Deadline:
+    return Deadline.after(seconds, "qvm")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_a_clean_dryrun(bench: Bench) -> None:
+    """Status 0 and the closing words, with the configuration that the evidence holds."""
+    qvm = bench.qvm('test "$2" = dryrun && echo "Exiting: dryrun complete"\n')
+    assert qvm.dryrun(within(5)).clean
+    assert parse(qvm.local.read_text()).configuration == qvm.configuration
+    assert Path(qvm.path).read_bytes() == qvm.local.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param('echo "Exiting: dryrun complete"; exit 64\n', id="status"),
+        pytest.param("exit 0\n", id="no-closing-words"),
+        pytest.param('echo "[/f:14] Unable to open" >&2; echo "Exiting: dryrun complete"\n', id="diagnostic"),
+    ],
+)
+def test_each_sign_of_a_refusal_makes_a_dryrun_unclean(bench: Bench, script: str) -> None:
+    """Looking for words alone, or for the status alone, was seen to miss one."""
+    assert not bench.qvm(script).dryrun(within(5)).clean
+
+
+def test_the_diagnostics_of_a_dryrun_are_qvms_own_lines(bench: Bench) -> None:
+    result = bench.qvm('printf "[/f:14] Unable to open\\r\\nother\\n[/f:20] again\\n" >&2; exit 64\n').dryrun(within(5))
+    assert result.diagnostics == ("[/f:14] Unable to open", "[/f:20] again")
+
+
+def test_a_vm_is_ready_when_its_directory_is_there(bench: Bench) -> None:
+    """Not before; with the private directory first in the library path."""
+    qvm = bench.qvm("sleep 0.3\n" + RUN + IDLE)
+    qvm.start(within(5))
+    assert Path(qvm.directory).is_dir()
+    assert qvm.running
+    qvm.check_alive()
+    qvm.stop(within(5))
+    assert f"running with {bench.deployment.directory}:/lib" in qvm.output()
+
+
+def test_the_power_button_ends_a_guest(bench: Bench) -> None:
+    qvm = bench.qvm(RUN + "trap 'exit 0' TERM\n" + IDLE)
+    qvm.start(within(5))
+    ending = qvm.stop(within(5))
+    assert (ending.status, ending.signal, qvm.running, qvm.status) == (0, "TERM", False, 0)
+    assert qvm.stop(within(5)) == ending
+
+
+def test_a_deaf_guest_has_its_power_cut(bench: Bench) -> None:
+    """SIGQUIT comes only after the deadline of SIGTERM, and ends with the documented status."""
+    qvm = bench.qvm(RUN + "trap '' TERM; trap 'exit 3' QUIT\n" + IDLE)
+    qvm.start(within(5))
+    ending = qvm.stop(within(0.3), within(5))
+    assert (ending.status, ending.signal) == (3, "QUIT")
+    assert bench.host.processes[-1].signals == ["TERM", "QUIT"]
+
+
+def test_a_stuck_qvm_is_never_killed(bench: Bench) -> None:
+    """What is left is the board's power switch."""
+    qvm = bench.qvm(RUN + "trap '' TERM QUIT\n" + IDLE)
+    qvm.start(within(5))
+    process = bench.host.processes[-1]
+    try:
+        with pytest.raises(QvmStuck, match="neither on SIGTERM nor on SIGQUIT"):
+            qvm.stop(within(0.2), within(0.2))
+        assert process.signals == ["TERM", "QUIT"]
+        assert process.child.poll() is None
+    finally:
+        process.child.kill()
+        process.child.wait()
+
+
+def test_a_refused_configuration_shows_qvms_own_text(bench: Bench) -> None:
+    qvm = bench.qvm('echo "[$1:14] no such option" >&2; exit 65\n')
+    with pytest.raises(ConfigurationRefused, match="status 65: fatal configuration error") as refusal:
+        qvm.start(within(5))
+    assert ":14] no such option" in refusal.value.evidence
+    assert isinstance(refusal.value, DeviceError)
+
+
+@pytest.mark.parametrize(
+    ("status", "meaning"), [("exit 6", "unexpected vdev error"), ("exit 96", "fatal error after"), ("kill -SEGV $$", "signal 11")]
+)
+def test_a_qvm_that_ends_by_itself_before_it_is_ready(bench: Bench, status: str, meaning: str) -> None:
+    """A vdev crashed it or called exit(): failed, with its last lines, and at once."""
+    qvm = bench.qvm(f"echo last words\n{status}\n")
+    deadline = within(30)
+    with pytest.raises(QvmEnded, match=meaning) as ended:
+        qvm.start(deadline)
+    assert ended.value.evidence == "last words"
+    assert deadline.remaining > 27
+
+
+def test_the_directory_of_a_dead_qvm_is_no_readiness(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash may leave /dev/qvm/SYSTEM behind; here it always happens before the harness looks."""
+    run = bench.host.run
+
+    def run_after_the_crash(argv: Sequence[str], check: bool = True) -> Result:
+        bench.host.processes[-1].wait(within(5))
+        return run(argv, check)
+
+    monkeypatch.setattr(bench.host, "run", run_after_the_crash)
+    with pytest.raises(QvmEnded, match="unexpected vdev error"):
+        bench.qvm("mkdir -p $systems/guest-1; exit 6\n").start(within(5))
+
+
+def test_a_qvm_that_ends_by_itself_later(bench: Bench) -> None:
+    qvm = bench.qvm(RUN + "echo vdev trouble; test -e $systems/go && exit 6\nwhile ! test -e $systems/go; do sleep 0.02; done\nexit 6\n")
+    qvm.start(within(5))
+    (bench.systems / "go").touch()
+    assert bench.host.processes[-1].wait(within(5)) == 6
+    with pytest.raises(QvmEnded, match="unexpected vdev error") as ended:
+        qvm.check_alive()
+    assert "vdev trouble" in ended.value.evidence
+
+
+def test_a_guest_that_switches_itself_off_is_no_trouble(bench: Bench) -> None:
+    qvm = bench.qvm(RUN + "while ! test -e $systems/go; do sleep 0.02; done\n")
+    qvm.start(within(5))
+    assert qvm.wait(within(0.1)) is None
+    (bench.systems / "go").touch()
+    assert qvm.wait(within(5)) == 0
+    qvm.check_alive()
+    assert (qvm.stop(within(5)).signal, bench.host.processes[-1].signals) == ("", [])
+
+
+def test_a_vm_of_the_same_name_is_not_touched(bench: Bench) -> None:
+    (bench.systems / "guest-1").mkdir(parents=True)
+    with pytest.raises(SystemBusy):
+        bench.qvm(RUN + IDLE).start(within(5))
+    assert bench.host.processes == []
+
+
+@pytest.mark.parametrize("action", ["dryrun", "start"])
+def test_a_board_without_hypervisor_is_the_benchs_fault(bench: Bench, action: str) -> None:
+    qvm = bench.qvm("echo 'QVM disabled: hypervisor support not available' >&2; exit 64\n")
+    with pytest.raises(HypervisorDisabled) as trouble:
+        getattr(qvm, action)(within(5))
+    assert isinstance(trouble.value, BenchError)
+
+
+@pytest.mark.parametrize("action", ["dryrun", "start"])
+def test_a_vdev_that_blocks_qvm_is_no_hang(bench: Bench, action: str) -> None:
+    """It is told to end, and the error shows what it printed."""
+    qvm = bench.qvm("echo configuring; trap 'exit 0' TERM\n" + IDLE)
+    with pytest.raises(QvmStuck, match=r"within 0\.4 s") as stuck:
+        getattr(qvm, action)(within(0.4))
+    assert stuck.value.evidence == "configuring"
+    assert bench.host.processes[-1].child.poll() is not None
+
+
+def test_what_cannot_work_never_reaches_the_host(bench: Bench) -> None:
+    trips = bench.host.trips
+    with pytest.raises(ConfigurationFault):
+        Qvm(
+            bench.host,
+            parse("system a").configuration,
+            bench.deployment,
+            program="/sbin/qvm",
+            evidence=bench.directory / "vm",
+            events=bench.events,
+        )
+    assert bench.host.trips == trips
+
+
+def test_the_events_tell_the_life_of_a_vm(bench: Bench) -> None:
+    qvm = bench.qvm(RUN + "trap 'exit 0' TERM\n" + IDLE)
+    qvm.start(within(5))
+    qvm.stop(within(5))
+    assert [event.name for event in bench.seen if event.name.startswith("qvm.")] == [
+        "qvm.start.begin",
+        "qvm.ready",
+        "qvm.start.end",
+        "qvm.end",
+    ]

@@ -1,0 +1,238 @@
+"""Vdev files: audited on the lab controller, deployed to a private place, taken away again."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.events import Event, Events
+from harness.vdev import Deployment, DeploymentFailed, Leftovers, NotAVdev, VdevFile, collect, defects
+from suites.harness.local_host import LocalHost
+
+SOURCE = """
+#include <stdlib.h>
+extern void vdev_register_factory(void *, unsigned);
+void leave(void) { exit(3); }
+__attribute__((constructor)) static void begin(void) { vdev_register_factory((void *)0, 1); }
+"""
+
+NOTES = r"""
+#define NOTE(ident, text) \
+    __attribute__((section(".note.vdev.defects"), used, aligned(4))) static const struct { \
+        unsigned namesz, descsz, type; char name[12]; char desc[(sizeof text + 3) / 4 * 4]; \
+    } ident = { 12, sizeof text, 1, "vdev-defect", text }
+NOTE(one, "pit.slow\0runs slow\0PIT-034 PIT-079");
+NOTE(two, "pit.dead\0never ticks\0PIT-110");
+"""
+
+
+def build(path: Path, source: str = SOURCE, *flags: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = path.with_suffix(".c")
+    text.write_text(source)
+    subprocess.run(["gcc", *(flags or ("-shared", "-fPIC", "-Wl,--build-id")), "-o", path, text], check=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def vdev(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("vdevs") / "vdev-timer8254.so")
+
+
+def test_a_vdev_is_described_by_its_content(vdev: Path) -> None:
+    """Name, machine, hashes, build id, imports: what the evidence of a run needs to say which object was judged."""
+    file = VdevFile.read(vdev, "x86_64")
+    content = vdev.read_bytes()
+    assert (file.name, file.architecture, file.size) == ("timer8254", "x86_64", len(content))
+    assert file.sha256 == hashlib.sha256(content).hexdigest()
+    assert file.sha1 == hashlib.sha1(content).hexdigest()
+    assert len(file.build_id) == 40
+    assert {"exit", "vdev_register_factory"} <= set(file.undefined)
+    assert "libc.so.6" in file.needed
+    assert [remark for remark in file.remarks if "exit()" in remark]
+    assert file.provenance()["path"] == str(vdev)
+
+
+def test_a_vdev_that_cannot_register_is_remarked(tmp_path: Path) -> None:
+    """An object without the registration call loads, but gives qvm no vdev."""
+    file = VdevFile.read(build(tmp_path / "vdev-empty.so", "int nothing;"))
+    assert [remark for remark in file.remarks if "vdev_register_factory" in remark]
+
+
+def with_machine(content: bytes, machine: int) -> bytes:
+    return content[:18] + struct.pack("<H", machine) + content[20:]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        pytest.param("timer8254.so", lambda content: content, "not named vdev-NAME.so", id="name"),
+        pytest.param("vdev-x.so", lambda _: b"#!/bin/sh\n", "not a complete ELF file", id="no-elf"),
+        pytest.param("vdev-x.so", lambda _: b"", "not a complete ELF file", id="empty"),
+        pytest.param("vdev-x.so", lambda content: content[:600], "not a complete ELF file", id="cut"),
+        pytest.param("vdev-x.so", lambda content: with_machine(content, 183), "made for aarch64, the board is x86_64", id="other-board"),
+        pytest.param("vdev-x.so", lambda content: with_machine(content, 243), "made for EM_RISCV", id="unknown-machine"),
+    ],
+)
+def test_what_is_no_vdev_is_refused_with_a_next_step(vdev: Path, tmp_path: Path, name: str, change, says: str) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / name
+    path.write_bytes(change(vdev.read_bytes()))
+    with pytest.raises(NotAVdev, match=says) as refusal:
+        VdevFile.read(path, "x86_64")
+    assert str(path) in refusal.value.sentence
+    assert refusal.value.next_step
+
+
+def test_a_program_is_no_vdev(tmp_path: Path) -> None:
+    """A position-independent program has the ELF type of a shared object."""
+    path = build(tmp_path / "vdev-main.so", "int main(void) { return 0; }", "-pie", "-fPIE")
+    with pytest.raises(NotAVdev, match="is a program"):
+        VdevFile.read(path)
+
+
+def test_a_relocatable_object_is_no_vdev(tmp_path: Path) -> None:
+    path = build(tmp_path / "vdev-object.so", "int nothing;", "-c")
+    with pytest.raises(NotAVdev, match="not a shared object"):
+        VdevFile.read(path)
+
+
+@pytest.mark.parametrize("length", range(0, 2000, 97))
+def test_a_cut_file_never_escapes_as_another_error(vdev: Path, tmp_path: Path, length: int) -> None:
+    """Whatever a broken download left, the answer is a sentence."""
+    path = tmp_path / "vdev-cut.so"
+    path.write_bytes(vdev.read_bytes()[:length])
+    with pytest.raises(NotAVdev):
+        VdevFile.read(path)
+
+
+def test_the_vdevs_of_a_directory_come_by_name(vdev: Path, tmp_path: Path) -> None:
+    for name in ("vdev-ser8250.so", "vdev-ioapic.so", "notes.txt"):
+        (tmp_path / name).write_bytes(vdev.read_bytes())
+    assert [file.name for file in collect(tmp_path)] == ["ioapic", "ser8250"]
+
+
+def test_a_directory_without_vdevs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotAVdev, match=r"holds no vdev-NAME\.so"):
+        collect(tmp_path)
+    with pytest.raises(NotAVdev, match="is not a directory"):
+        collect(tmp_path / "missing")
+
+
+def test_the_defects_of_a_vdev_stand_in_its_notes(tmp_path: Path) -> None:
+    """In the order of the object, each with its summary and the specification lines it breaks."""
+    found = defects(build(tmp_path / "vdev-timer8254.so", NOTES))
+    assert [(defect.name, defect.summary, defect.lines) for defect in found] == [
+        ("pit.slow", "runs slow", ("PIT-034", "PIT-079")),
+        ("pit.dead", "never ticks", ("PIT-110",)),
+    ]
+
+
+def test_a_vdev_without_notes_has_no_defects(vdev: Path) -> None:
+    assert defects(vdev) == []
+
+
+def test_defects_of_no_elf_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("text")
+    with pytest.raises(NotAVdev, match="is not an ELF file"):
+        defects(tmp_path / "x")
+    with pytest.raises(NotAVdev, match="cannot be read"):
+        defects(tmp_path / "missing")
+
+
+class Bench:
+    """A local host with a scratch directory that is not there yet and the host's own vdev in place."""
+
+    def __init__(self, directory: Path, vdev: Path) -> None:
+        self.host = LocalHost()
+        self.own = directory / "dll"
+        self.own.mkdir()
+        (self.own / "vdev-timer8254.so").write_bytes(b"the host's own")
+        self.scratch = directory / "data" / "harness"
+        self.file = VdevFile.read(vdev)
+        self.seen: list[Event] = []
+        self.events = Events()
+        self.events.listen(self.seen.append)
+        self.root = directory
+
+    def deploy(self) -> Deployment:
+        return Deployment.deploy(
+            self.host,
+            [self.file],
+            scratch=str(self.scratch),
+            own_directory=str(self.own),
+            library_path=["/lib", "/lib/dll"],
+            run_id="1",
+            events=self.events,
+        )
+
+    def tree(self) -> dict[str, bytes | None]:
+        return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(self.root.rglob("*"))}
+
+
+@pytest.fixture
+def bench(tmp_path: Path, vdev: Path) -> Bench:
+    return Bench(tmp_path, vdev)
+
+
+def test_a_deployed_vdev_comes_before_the_hosts_own(bench: Bench) -> None:
+    """The private directory is first in the library path, and holds what was sent."""
+    deployment = bench.deploy()
+    copy = Path(deployment.library_path.split(":")[0]) / "vdev-timer8254.so"
+    assert copy.read_bytes() == bench.file.path.read_bytes()
+    assert deployment.library_path.endswith(":/lib:/lib/dll")
+    assert (bench.own / "vdev-timer8254.so").read_bytes() == b"the host's own"
+
+
+def test_deployment_takes_three_round_trips_and_one_back(bench: Bench) -> None:
+    """On a board each costs a process over SSH; deployment must stay below a third of a boot."""
+    deployment = bench.deploy()
+    assert bench.host.trips == 3
+    deployment.restore()
+    assert bench.host.trips == 4
+
+
+def test_restoring_leaves_the_host_as_found(bench: Bench) -> None:
+    before = bench.tree()
+    deployment = bench.deploy()
+    (Path(deployment.directory) / "guest.out").write_text("what a qvm left")
+    deployment.restore()
+    assert bench.tree() == before
+    deployment.restore()
+
+
+def test_a_scratch_directory_that_was_there_stays(bench: Bench) -> None:
+    bench.scratch.mkdir(parents=True)
+    (bench.scratch / "somebody's").write_text("file")
+    before = bench.tree()
+    bench.deploy().restore()
+    assert bench.tree() == before
+
+
+def test_what_a_cut_off_run_left_is_removed(bench: Bench) -> None:
+    """A run that was killed could not restore; the next one does it for it, and says so."""
+    bench.deploy()
+    stale = bench.scratch / "run-1"
+    assert stale.is_dir()
+    bench.deploy().restore()
+    assert [event.fields["directory"] for event in bench.seen if event.name == "vdev.stale_removed"] == [str(stale)]
+    assert not stale.exists()
+
+
+def test_a_copy_that_differs_fails_and_leaves_nothing(bench: Bench) -> None:
+    before = bench.tree()
+    bench.host.spoil = "vdev-timer8254"
+    with pytest.raises(DeploymentFailed, match=r"vdev-timer8254\.so on the host has SHA-1"):
+        bench.deploy()
+    assert bench.tree() == before
+
+
+def test_a_host_that_is_not_as_found_is_told(bench: Bench) -> None:
+    """Something put a file beside the host's own vdevs during the run."""
+    deployment = bench.deploy()
+    (bench.own / "vdev-new.so").write_bytes(b"")
+    with pytest.raises(Leftovers, match=r"vdev-new\.so"):
+        deployment.restore()
