@@ -48,7 +48,7 @@ class Events:
 
         return remove
 
-    def emit(self, name: str, **fields: Any) -> None:
+    def emit(self, name: str, /, **fields: Any) -> None:
         """Reports that `name` happened."""
         event = Event(name, self.clock.monotonic(), self.clock.wall(), fields)
         with self._lock:
@@ -56,7 +56,7 @@ class Events:
                 listener(event)
 
     @contextmanager
-    def step(self, name: str, **fields: Any) -> Iterator[dict[str, Any]]:
+    def step(self, name: str, /, **fields: Any) -> Iterator[dict[str, Any]]:
         """Reports `name.begin` and `name.end` (with `seconds` and, when it raised, `error`) around a phase.
 
         What the body puts into the yielded dictionary is reported with the end.

@@ -22,6 +22,7 @@ import msgspec
 from harness.clock import SYSTEM, Clock
 from harness.errors import UseError
 
+
 class BenchInUse(UseError):
     """Another run holds the bench. `owner` says whose, when its record could be read."""
 

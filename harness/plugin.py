@@ -19,7 +19,7 @@ from harness.errors import HarnessError, UseError
 if TYPE_CHECKING:
     from harness.evidence import Outcome, Run
 
-pytest_plugins = ("fixtures.bench", "fixtures.vdevs", "fixtures.guests", "fixtures.evidence")
+pytest_plugins = ("fixtures.bench", "fixtures.evidence", "fixtures.guests", "fixtures.lines", "fixtures.measure", "fixtures.vdevs")
 
 DEFAULT_BOARD = "virtual-x86_64"
 
@@ -75,7 +75,7 @@ def _begin(config: pytest.Config, items: list[pytest.Item]) -> None:
     from harness.report import allure, terminal
 
     plan = Plan.read(_board_name(config), config.getoption("--vdevs"), config.getoption("--vdev-option"))
-    boardfile.require_bench(plan.board)
+    plan.board.require_bench()
     runs = config.getoption("--run-directory")
     run = Run.begin(plan, [_planned(item) for item in items], Path(runs) if runs else None, config.invocation_params.args)
     config.stash[RUN] = run

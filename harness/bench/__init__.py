@@ -1,7 +1,7 @@
 """The assembled bench: a board with its power switch, consoles, lines and host; the guests on it; and who keeps it safe."""
 
-from harness.bench.bench import Bench, WrongMode
+from harness.bench.bench import Bench
 from harness.bench.guests import LinuxGuests
 from harness.bench.plan import Plan
 
-__all__ = ["Bench", "LinuxGuests", "Plan", "WrongMode"]
+__all__ = ["Bench", "LinuxGuests", "Plan"]

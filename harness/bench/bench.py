@@ -9,16 +9,15 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 
 from harness import boardfile, lease, power
 from harness.bench.guardian import Guardian
 from harness.boardfile import Board
 from harness.clock import Deadline
-from harness.console import Console, Shell
+from harness.console import KSH, Console, Shell
 from harness.errors import BenchError
 from harness.events import Events
-from harness.host import Host
+from harness.host import BySsh, Host, OverConsole
 from harness.power import PowerSwitch, State
 from harness.ssh import SshConnection
 
@@ -39,6 +38,8 @@ class Bench:
         self._ports: dict[str, Console] = {}
         self._shell: Shell | None = None
         self._ssh: SshConnection | None = None
+        self._begin = 0
+        """Where on the host's console the present boot began."""
 
     def open(self) -> None:
         """Takes the bench and switches it on. Raises `UseError` when it is taken, `BenchError` when it does not come up."""
@@ -87,16 +88,16 @@ class Bench:
 
     def power_on(self) -> None:
         """Switches on and waits for the host."""
-        begin = self.console("host").offset
+        self._begin = self.console("host").offset
         self.power.on()
-        self._meet_host(begin)
+        self._meet_host(self._begin)
 
     def reset(self) -> None:
         """Pulses the reset line and waits for the host."""
         self._leave_host()
-        begin = self.console("host").offset
+        self._begin = self.console("host").offset
         self.power.reset()
-        self._meet_host(begin)
+        self._meet_host(self._begin)
 
     def _take(self) -> None:
         held = self._held
@@ -131,21 +132,25 @@ class Bench:
         with self.events.step("bench.boot"):
             cursor = console.cursor(begin)
             cursor.expect(board.host.banner.encode(), Deadline.after(board.seconds("boot"), f"the host's banner ({board.host.banner})"))
-            shell = Shell(console, "ksh", self.events)
-            shell.login(Deadline.after(board.seconds("boot"), "the host's shell"))
-        self._shell = shell
+            self._shell = shell = Shell.attach(console, KSH, Deadline.after(board.seconds("shell"), "the host's shell"))
         if board.ssh.host:
             with self.events.step("bench.ssh"):
-                self._ssh = SshConnection(board.ssh, self._control_directory(), self.events)
+                self._ssh = SshConnection(board, self.events)
                 self._ssh.connect(Deadline.after(board.seconds("ssh"), "the host's SSH server"))
-        self.host = Host(board, self._ssh or shell, self.events)
+        self.host = Host(board, BySsh(self._ssh) if self._ssh else OverConsole(shell), self.events)
         self.identity = self.host.run(["uname", "-a"]).text.strip()
         self.events.emit("bench.identity", uname=self.identity, mode=self.mode)
+
+    @property
+    def boot_banner_seen(self) -> bool:
+        """Whether the host told its banner on the console since it was last switched on or reset."""
+        return self.board.host.banner.encode() in self.console("host").slice(self._begin)
+
+    def facts(self) -> dict[str, str]:
+        """What the reports say of this bench."""
+        return {"board": self.board.name, "mode": self.mode, "host": self.identity}
 
     @property
     def mode(self) -> str:
         """`virtual` or `hardware`: the host's own word, whatever the files say."""
         return "virtual" if "virtual" in self.identity else "hardware"
-
-    def _control_directory(self) -> Path:
-        return Path(mkdtemp(prefix="harness-ssh-"))

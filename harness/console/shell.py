@@ -24,6 +24,8 @@ PATIENCE = 0.4
 TRIES = 40
 """How often in a row something is asked for again before the console is given up."""
 _RESYNC = 5
+_SETTLE = 0.3
+"""Seconds a shell may take to say its prompt after an interrupt."""
 _SMALLEST = 64
 """Bytes of the smallest piece of output that is asked for."""
 _HEADER, _HAS_RUN, _CONTINUED = 0, 1, 3
@@ -114,8 +116,11 @@ class Shell:
         for attempt in range(10_000):
             self._cursor.skip()
             half, factor = _nonce(), int.from_bytes(os.urandom(2), "big")
-            start = _INTERRUPT if interrupt_first or attempt else b""
-            self.console.write(start + b"\n", deadline)
+            if interrupt_first or attempt:
+                self.console.write(_INTERRUPT, deadline)
+                # What is typed before the shell has seen the signal would still belong to an unfinished line (seen in mksh).
+                self._cursor.poll(self.prompt, _within(_SETTLE, deadline))
+            self.console.write(b"\n", deadline)
             self._type(f"echo {half}''$(({factor}*7))", deadline)
             if self._cursor.poll(f"{half}{factor * 7}".encode(), _within(patience, deadline)):
                 return

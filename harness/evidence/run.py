@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,7 +93,13 @@ class Run:
         for outcome in self.outcomes:
             if not outcome.phases:
                 self.end_test(outcome.test)
-        self.events.emit("run.end", status=status, lines=self.outcomes.by_line(), environment=self.environment)
+        self.events.emit(
+            "run.end",
+            status=status,
+            lines=self.outcomes.by_line(),
+            environment=self.environment,
+            peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        )
 
     def notes(self) -> list[str]:
         """Where the evidence is, for the last lines on the terminal."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from harness.bench import Plan
+from harness.clock import SYSTEM
 from harness.events import Event
 from harness.evidence import Outcome
 from harness.verdict import Verdict
@@ -38,6 +39,7 @@ class Progress:
         self._reporter: pytest.TerminalReporter = reporter
         self._capture = config.pluginmanager.get_plugin("capturemanager")
         self._main = threading.main_thread()
+        self._said = 0.0
 
     def __call__(self, event: Event) -> None:
         if threading.current_thread() is not self._main or self._reporter.verbosity < 0:
@@ -48,11 +50,12 @@ class Progress:
         elif edge == "end" and phase in SPOKEN:
             outcome = "failed" if "error" in event.fields else "done"
             self._say(f"{SPOKEN[phase]}: {outcome} after {event.fields['seconds']:.1f} s")
-        elif event.name == "progress":
+        elif event.name == "progress" and event.at - self._said >= QUIET_SECONDS:
             self._say(str(event.fields["text"]))
 
     def _say(self, text: str) -> None:
         """Writes past the capture of test output."""
+        self._said = SYSTEM.monotonic()
         if self._capture is None:
             self._line(text)
             return

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from harness.boardfile import Board
+from harness.boardfile.schema import HostProfile
 from harness.command import Result
 from harness.errors import BenchError
 from harness.events import Events
@@ -23,8 +25,9 @@ done
 """
 
 PREPARE = f"""\
-scratch=$1 own=$2 private=$3
+scratch=$1 own=$2 private=$3 keep=$4
 for stale in "$scratch"/run-*; do
+    case $stale in "$keep"|"$keep".*) continue;; esac
     if test -d "$stale"; then echo "stale $stale"; rm -rf "$stale" || exit 1; fi
 done
 {INVENTORY}
@@ -33,7 +36,7 @@ while parent=${{made%/*}}; test -n "$parent" && ! test -d "$parent"; do made=$pa
 echo "made $made"
 mkdir -p "$private"
 """
-"""A `run-*` directory that is there before the run's own is made belongs to a run that was cut off."""
+"""A bench has one run at a time: a `run-*` directory of another one belongs to a run that was cut off."""
 
 RESTORE = f"""\
 scratch=$1 own=$2 private=$3 made=$4
@@ -66,40 +69,30 @@ class Leftovers(BenchError):
 
 @dataclass
 class Deployment:
-    """Vdev files in a private directory of a host. Made by `deploy`, ended by `restore`."""
+    """Vdev files in a private directory of a host. Made by `install`, ended by `restore`."""
 
     host: DeploymentHost
+    profile: HostProfile
     files: tuple[VdevFile, ...]
-    scratch: str
-    own_directory: str
-    """Where the host keeps its own vdevs; looked at, never written."""
+    run: str
     directory: str
     """The private directory, also the place for what a run's qvm processes leave."""
-    base_library_path: tuple[str, ...]
     events: Events
     _before: list[str] = field(default_factory=list)
     _made: str = ""
 
     @classmethod
-    def deploy(
-        cls,
-        host: DeploymentHost,
-        files: Sequence[VdevFile],
-        *,
-        scratch: str,
-        own_directory: str,
-        library_path: Sequence[str],
-        run_id: str,
-        events: Events,
+    def install(
+        cls, host: DeploymentHost, board: Board, files: Sequence[VdevFile], *, run: str, events: Events | None = None
     ) -> Deployment:
-        """Copies the files to `scratch/run-RUN_ID` and checks each copy with the host's own tool.
+        """Copies the files to `run-RUN` in the board's scratch directory and checks each copy with the host's own tool.
 
+        `run` names this run; further deployments of the same run add `.SOMETHING`. What other runs left there is removed.
         Three round trips, however many files. Raises `DeploymentFailed`; then the host has been restored.
         """
-        scratch = scratch.rstrip("/")
-        directory = f"{scratch}/run-{run_id}"
-        self = cls(host, tuple(files), scratch, own_directory, directory, tuple(library_path), events)
-        with events.step("vdev.deploy", directory=directory, vdevs=[file.name for file in files]):
+        directory = f"{_scratch(board.host)}/run-{run}"
+        self = cls(host, board.host, tuple(files), run, directory, events or Events())
+        with self.events.step("vdev.deploy", directory=directory, vdevs=[file.name for file in files]):
             self._prepare()
             try:
                 self._copy()
@@ -108,28 +101,33 @@ class Deployment:
                 raise
         return self
 
+    def path(self, name: str) -> str:
+        """Where the copy of a vdev lies on the host."""
+        return f"{self.directory}/vdev-{name}.so"
+
     @property
     def library_path(self) -> str:
         """`LD_LIBRARY_PATH` for qvm: the private directory, then what the host's profile says."""
-        return ":".join((self.directory, *self.base_library_path))
+        return ":".join((self.directory, *self.profile.library_path))
 
     def restore(self) -> None:
         """Removes the private directory and checks that the host is as it was found. May be called again. Raises `Leftovers`."""
         if not self._made:
             return
-        arguments = (self.scratch, self.own_directory, self.directory, self._made)
+        arguments = (_scratch(self.profile), self.profile.vdev_directory, self.directory, self._made)
         with self.events.step("vdev.restore", directory=self.directory):
             after = self._script(RESTORE, *arguments)
         self._made = ""
         if after != self._before:
             difference = sorted(set(after) ^ set(self._before))
             raise Leftovers(
-                f"the host is not as it was found: {', '.join(difference)} in {self.scratch} or {self.own_directory}",
+                f"the host is not as it was found: {', '.join(difference)} in {self.profile.scratch} or {self.profile.vdev_directory}",
                 "look who else uses the bench; the harness removes its own run-* directories at the next run",
             )
 
     def _prepare(self) -> None:
-        for line in self._script(PREPARE, self.scratch, self.own_directory, self.directory):
+        keep = f"{_scratch(self.profile)}/run-{self.run.partition('.')[0]}"
+        for line in self._script(PREPARE, _scratch(self.profile), self.profile.vdev_directory, self.directory, keep):
             if line.startswith("stale "):
                 self.events.emit("vdev.stale_removed", directory=line.removeprefix("stale "))
             elif line.startswith("made "):
@@ -138,17 +136,23 @@ class Deployment:
                 self._before.append(line)
 
     def _copy(self) -> None:
-        remote = {file.path: f"{self.directory}/{file.path.name}" for file in self.files}
+        remote = {file.path: self.path(file.name) for file in self.files}
+        if not remote:
+            return
         self.host.put(remote)
         digests = self.host.digest(list(remote.values()))
         for file in self.files:
-            arrived = digests.get(remote[file.path], "nothing")
-            if arrived != file.sha1:
+            arrived, sent = digests.get(remote[file.path], "missing"), file.digest(self.profile.digest)
+            if arrived != sent:
                 raise DeploymentFailed(
-                    f"{file.path.name} on the host has SHA-1 {arrived}, sent was {file.sha1}",
-                    f"check the free space of {self.scratch} on the host (df) and run again",
+                    f"the {self.profile.digest} of {file.path.name} is {arrived} on the host, sent was {sent}",
+                    f"check the free space of {self.profile.scratch} on the host (df) and run again",
                 )
 
     def _script(self, script: str, *arguments: str) -> list[str]:
         """Lines that a script printed; `Host.run` itself refuses a status other than 0."""
         return self.host.run(["sh", "-c", script, "sh", *arguments]).stdout.decode("utf-8", "replace").splitlines()
+
+
+def _scratch(profile: HostProfile) -> str:
+    return profile.scratch.rstrip("/")

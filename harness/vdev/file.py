@@ -15,7 +15,7 @@ import msgspec
 from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import NoteSection, SymbolTableSection
+from elftools.elf.sections import NoteSection, Symbol, SymbolTableSection
 
 from harness.errors import UseError
 
@@ -83,6 +83,13 @@ class VdevFile(msgspec.Struct, frozen=True, kw_only=True):
             **audit,
         )
 
+    def digest(self, tool: str) -> str:
+        """What a digest tool of the host must print for the copy. Raises `UseError` for a tool that is not known."""
+        digests = {"sha1sum": self.sha1, "sha256sum": self.sha256}
+        if tool not in digests:
+            raise UseError(f"the board file's host.digest is {tool}", f"let it be one of {', '.join(digests)}")
+        return digests[tool]
+
     def provenance(self) -> dict[str, Any]:
         """The record that goes into the evidence of a run."""
         record: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
@@ -128,7 +135,11 @@ def _undefined(elf: ELFFile) -> tuple[str, ...]:
     table = elf.get_section_by_name(".dynsym")
     if not isinstance(table, SymbolTableSection):
         return ()
-    return tuple(sorted({symbol.name for symbol in table.iter_symbols() if symbol["st_shndx"] == "SHN_UNDEF" and symbol.name}))
+    return tuple(sorted(symbol.name for symbol in table.iter_symbols() if symbol.name and _must_be_found(symbol)))
+
+
+def _must_be_found(symbol: Symbol) -> bool:
+    return bool(symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] != "STB_WEAK")
 
 
 def _build_id(elf: ELFFile) -> str:

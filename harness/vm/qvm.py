@@ -116,13 +116,18 @@ class DryrunResult(msgspec.Struct, frozen=True):
         return tuple(match[0] for match in DIAGNOSTIC.finditer(self.output))
 
     @property
+    def complete(self) -> bool:
+        """Whether it printed its closing words."""
+        return COMPLETE in self.output
+
+    @property
     def clean(self) -> bool:
         """Status 0, the closing words, and no diagnostic: each alone was seen to miss a refused configuration."""
-        return self.status == exit_status.NORMAL and COMPLETE in self.output and not self.diagnostics
+        return self.status == exit_status.NORMAL and self.complete and not self.diagnostics
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """How a qvm process ended: its status, and the last signal it needed ("" when it ended without one)."""
+    """How a qvm process ended: its status, and the last signal it needed (`SIGTERM`, `SIGQUIT`, or "")."""
 
     status: int
     signal: str
@@ -240,6 +245,15 @@ class Qvm:
             self._report_end()
         return self._ended
 
+    def cut(self, deadline: Deadline) -> Ending:
+        """Cuts the guest's power (SIGQUIT) without asking. Raises `QvmStuck`."""
+        if self._process is None:
+            return Ending(exit_status.NORMAL, "")
+        if self._ended is None:
+            self._ended = self._cut(self._process, deadline)
+            self._report_end()
+        return self._ended
+
     def _launch(self, name: str, *options: str) -> Process:
         if not self._on_host:
             self.host.put({self.local: self.path})
@@ -287,14 +301,19 @@ class Qvm:
         process.signal("TERM")
         status = process.wait(deadline)
         if status is not None:
-            return Ending(status, "TERM")
-        process.signal("QUIT")
-        cut = power_cut or Deadline.after(deadline.seconds, "qvm to end when its power is cut", deadline.clock)
-        status = process.wait(cut)
+            return Ending(status, "SIGTERM")
+        return self._cut(process, power_cut or Deadline.after(deadline.seconds, "qvm to end when its power is cut", deadline.clock))
+
+    def _cut(self, process: Process, deadline: Deadline) -> Ending:
+        status = process.poll()
         if status is not None:
-            return Ending(status, "QUIT")
+            return Ending(status, "")
+        process.signal("QUIT")
+        status = process.wait(deadline)
+        if status is not None:
+            return Ending(status, "SIGQUIT")
         raise QvmStuck(
-            f"qvm of {self.system} (pid {process.pid}) ends neither on SIGTERM nor on SIGQUIT",
+            f"qvm of {self.system} (pid {process.pid}) does not end on SIGQUIT",
             "switch the board off and on; SIGKILL is no way out on QNX",
             evidence=tail(_text(process)),
         )

@@ -21,14 +21,15 @@ def candidates(vdevs: tuple[VdevFile, ...]) -> tuple[VdevFile, ...]:
 
 def test_what_is_deployed_is_what_was_built(bench: Bench, candidates: tuple[VdevFile, ...], deployment: Deployment) -> None:
     """The host's own digest of each deployed object is that of the file here."""
-    digests = bench.host.digest([deployment.path(vdev.name) for vdev in candidates])
-    assert [digests[deployment.path(vdev.name)] for vdev in candidates] == [vdev.digest(bench.board.host.digest) for vdev in candidates]
+    paths = {vdev.name: deployment.path(vdev.name) for vdev in candidates}
+    digests = bench.host.digest(list(paths.values()))
+    assert {name: digests[path] for name, path in paths.items()} == {vdev.name: vdev.sha1 for vdev in candidates}
 
 
 def test_restore_leaves_the_host_as_found(bench: Bench, candidates: tuple[VdevFile, ...]) -> None:
     """Deploying a second copy and restoring it changes no file in the scratch directory and none of the host's own vdevs."""
     before = bench.host.listing([bench.board.host.scratch, bench.board.host.vdev_directory])
-    second = Deployment.install(bench.host, bench.board, candidates, run=f"{bench.nonce}.second")
+    second = Deployment.install(bench.host, bench.board, candidates, run=f"{bench.nonce}.second", events=bench.events)
     assert bench.host.listing([bench.board.host.scratch, bench.board.host.vdev_directory]) != before
     second.restore()
     assert bench.host.listing([bench.board.host.scratch, bench.board.host.vdev_directory]) == before

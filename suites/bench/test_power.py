@@ -27,7 +27,7 @@ def test_power_off_silences_the_console_and_power_on_is_seen_there(bench: Bench)
 
 def test_reset_restarts_the_host(bench: Bench) -> None:
     """The reset line restarts the host without the power going away."""
-    if not bench.board.has("reset"):
+    if not bench.board.power.reset_channel:
         pytest.skip(f"{bench.board.name} has no reset line")
     bench.reset()
     assert bench.boot_banner_seen, "the host's banner was not seen on the console after the reset"

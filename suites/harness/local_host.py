@@ -12,6 +12,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from harness.boardfile import Board
+from harness.boardfile.schema import About, HostProfile
 from harness.clock import Deadline
 from harness.command import CommandFailed, Result
 
@@ -94,3 +96,12 @@ class LocalHost:
 def _as_shell(status: int | None) -> int | None:
     """A death by signal as a shell reports it."""
     return 128 - status if status is not None and status < 0 else status
+
+
+def board(directory: Path) -> Board:
+    """A board file for this machine whose host keeps everything below a directory."""
+    profile = HostProfile(
+        scratch=str(directory / "data" / "harness"), vdev_directory=str(directory / "dll"), library_path=("/lib", "/lib/dll")
+    )
+    about = About(description="this machine", arch="x86_64", os="qnx-8.0")
+    return Board(name="local", files=(), board=about, host=profile)

@@ -22,6 +22,11 @@ def moment_of(tick: int) -> int:
     return -(-tick * 17600 // 21)
 
 
+def tick_of(moment: int) -> int:
+    """The number of CLK pulses up to that nanosecond."""
+    return moment * 21 // 17600
+
+
 def control_word(channel: int, mode: int, access: int = 3, bcd: bool = False) -> int:
     return channel << 6 | access << 4 | mode << 1 | bcd
 
@@ -38,7 +43,7 @@ class Pit(Rig):
 
     @property
     def tick(self) -> int:
-        return self.now * 21 // 17600
+        return tick_of(self.now)
 
     def to(self, tick: int) -> None:
         """Advances to the moment of a CLK pulse."""

@@ -103,8 +103,9 @@ def shell(argv: Sequence[str], **line: float) -> Iterator[Relay]:
     """A shell as root's console shell is: interactive, on a tty that is its controlling terminal, at the far end of a line."""
     far, slave = pty.openpty()
     environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/", "TERM": "vt100", "PS1": "# "}
-    process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True,
-                               preexec_fn=lambda: _control(0))
+    process = subprocess.Popen(
+        argv, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True, preexec_fn=lambda: _control(0)
+    )
     os.close(slave)
     relay = Relay(far, **line)  # type: ignore[arg-type]
     try:

@@ -1,6 +1,6 @@
-"""Drives one reference vdev without a VM: builds the rig and the vdev with sanitizers, talks to it in scripts of one line per access.
+"""Drives one reference vdev without a VM: builds the rig and the vdev with sanitizers, talks to it in lines, one per access.
 
-Time is the script's: every answer is exact. A rig that ends on its own (a sanitizer's report, a refused option) raises `RigEnded` with what it said.
+Time is the script's: every answer is exact. A rig that ends on its own (a sanitizer's report, a refused option) raises `RigEnded`.
 """
 
 from __future__ import annotations

@@ -26,8 +26,14 @@ def home(tmp_path: Path) -> dict[str, str]:
 
 
 def harness(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", "from harness.cli import main; main()", *arguments],
-                          cwd=checkout(), env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", "from harness.cli import main; main()", *arguments],
+        cwd=checkout(),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def rows(text: str) -> dict[str, list[str]]:

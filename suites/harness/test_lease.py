@@ -34,8 +34,9 @@ sys.stdin.read()
 
 def taker(directory: Path) -> subprocess.Popen[str]:
     """A process of its own that holds the bench until its input closes."""
-    process = subprocess.Popen([sys.executable, "-c", TAKER, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               cwd=checkout(), text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", TAKER, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=checkout(), text=True
+    )
     assert process.stdout and process.stdout.readline() == f"{process.pid}\n"
     return process
 
@@ -48,7 +49,8 @@ def test_a_second_run_is_told_who_holds_the_bench_since_when(tmp_path: Path) -> 
     assert owner is not None
     since = time.strftime("%H:%M:%S", time.localtime(owner.since))
     assert str(caught.value) == (
-        f"bench pc is in use by {owner.who} (pid {first.pid}, `pytest --board=pc`) since {since}; wait, or end that run")
+        f"bench pc is in use by {owner.who} (pid {first.pid}, `pytest --board=pc`) since {since}; wait, or end that run"
+    )
     assert abs(owner.since - time.time()) < 10
     first.communicate()
     lease.take("pc", "pytest", directory=tmp_path).release()
@@ -91,15 +93,19 @@ def test_release_can_be_repeated(tmp_path: Path) -> None:
 def test_a_guardian_keeps_the_bench_until_it_ends(tmp_path: Path) -> None:
     """A child that was handed the lock holds it after our release, and the sentence says what the bench is waiting for."""
     runner = subprocess.Popen(
-        [sys.executable, "-c",
-         "import subprocess, sys\n"
-         "from pathlib import Path\n"
-         "from harness import lease\n"
-         "held = lease.take('pc', 'pytest', directory=Path(sys.argv[1]))\n"
-         "subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], pass_fds=(held.fileno(),))\n"
-         "held.release()\n",
-         str(tmp_path)],
-        stdin=subprocess.PIPE, cwd=checkout(),
+        [
+            sys.executable,
+            "-c",
+            "import subprocess, sys\n"
+            "from pathlib import Path\n"
+            "from harness import lease\n"
+            "held = lease.take('pc', 'pytest', directory=Path(sys.argv[1]))\n"
+            "subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], pass_fds=(held.fileno(),))\n"
+            "held.release()\n",
+            str(tmp_path),
+        ],
+        stdin=subprocess.PIPE,
+        cwd=checkout(),
     )
     assert runner.wait() == 0
     with pytest.raises(lease.BenchInUse, match=f"pid {runner.pid}.*that run has ended.*try again") as caught:
@@ -116,8 +122,12 @@ def test_a_guardian_keeps_the_bench_until_it_ends(tmp_path: Path) -> None:
 
 def test_a_child_that_was_handed_nothing_does_not_keep_the_bench(tmp_path: Path) -> None:
     with lease.take("pc", "one", directory=tmp_path):
-        child = subprocess.Popen([sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"], stdin=subprocess.PIPE,
-                                 stdout=subprocess.PIPE, close_fds=False)
+        child = subprocess.Popen(
+            [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            close_fds=False,
+        )
         assert child.stdout and child.stdout.readline()
     lease.take("pc", "two", directory=tmp_path).release()
     child.communicate()
@@ -160,8 +170,14 @@ def test_one_user_keeps_another_out() -> None:
     with TemporaryDirectory() as shared:
         Path(shared).chmod(0o1777)
         first, second = (
-            subprocess.Popen([sys.executable, "-c", TAKER, shared, user], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, cwd=checkout(), text=True)
+            subprocess.Popen(
+                [sys.executable, "-c", TAKER, shared, user],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=checkout(),
+                text=True,
+            )
             for user in ("1234", "1235")
         )
         said = [process.stdout.readline() for process in (first, second) if process.stdout]

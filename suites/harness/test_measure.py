@@ -60,8 +60,13 @@ def test_the_text_has_three_columns_and_the_verdict() -> None:
 
 def test_the_record_states_value_uncertainty_and_rule() -> None:
     assert measurement(100.5, 0.25).record() == {
-        "name": "tick rate", "quantity": {"value": 100.5, "uncertainty": 0.25}, "unit": "Hz", "expected": 100.0, "limit": 1.0,
-        "rule": RULE, "verdict": "passed",
+        "name": "tick rate",
+        "quantity": {"value": 100.5, "uncertainty": 0.25},
+        "unit": "Hz",
+        "expected": 100.0,
+        "limit": 1.0,
+        "rule": RULE,
+        "verdict": "passed",
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.bench import Line
+from fixtures.lines import Line
 from harness.bench import LinuxGuests
 from fixtures.marks import judge, specification
 from harness.guest.linux import LinuxGuest
@@ -19,7 +19,7 @@ PORT = "/dev/ttyS1"
 def guest(linux_guests: LinuxGuests) -> LinuxGuest:
     """A guest whose ttyS1 is raw at the line's bit rate."""
     guest = linux_guests.boot()
-    guest.run(["stty", "-F", PORT, "115200", "raw", "-echo", "-crtscts"])
+    guest.must(["stty", "-F", PORT, "115200", "raw", "-echo", "-crtscts"])
     return guest
 
 
@@ -32,7 +32,7 @@ def error_counters(guest: LinuxGuest) -> str:
 @specification("UART-028", "UART-029", "UART-031")
 def test_the_guest_sends_256_kib_unchanged(guest: LinuxGuest, line_ser2: Line) -> None:
     """What a program in the guest writes to ttyS1 arrives on the line complete and in order, and nothing else does."""
-    guest.run(["sh", "-c", script("/tmp/sent")])
+    guest.must(["sh", "-c", script("/tmp/sent")])
     line_ser2.start()
     with guest.background(f"cat /tmp/sent >{PORT}; stty -F {PORT} -a >/dev/null"):
         received = line_ser2.take(SIZE)

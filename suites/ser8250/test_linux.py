@@ -37,7 +37,7 @@ def test_the_driver_finds_a_16550a(guest: LinuxGuest, port: str, base: str, irq:
 @pytest.mark.parametrize("port", ["ttyS0", "ttyS1"])
 def test_no_silent_workaround_is_active(guest: LinuxGuest, port: str) -> None:
     """The start-up tests of the driver pass: neither work-around is switched on when the port is opened."""
-    guest.run(["sh", "-c", f": </dev/{port}"])
+    guest.must(["sh", "-c", f": </dev/{port}"])
     sites = [line for line in guest.read("/proc/dynamic_debug/control").splitlines() if any(text in line for text in WORKAROUNDS)]
     assert len(sites) == len(WORKAROUNDS), "this kernel does not have the debug messages this test relies on"
     silent = [line for line in sites if "=p" not in line]

@@ -33,12 +33,12 @@ def sample_ticks(guest: LinuxGuest, wanted_uncertainty: float) -> Quantity:
     with guest.conversation(READ_IRQ0, end="end") as ask:
         while True:
             before = SYSTEM.monotonic()
-            answer = ask("", ANSWER, Deadline.after(guest.timing.guest_command, "the count of interrupt 0"))
+            answer = ask("", ANSWER, Deadline.after(guest.command_seconds, "the count of interrupt 0"))
             samples.append(Sample(before, SYSTEM.monotonic(), int(answer.group(1))))
             if len(samples) < 3:
                 continue
             rate = rate_from_counts(samples)
             seconds = samples[-1].after - begin
-            guest.events.emit("progress.sample", text=f"{seconds:.0f} s of ticks: {rate.value:.3f} Hz ± {rate.uncertainty:.3f} Hz")
+            guest.events.emit("progress", text=f"{seconds:.0f} s of ticks: {rate.value:.3f} Hz ± {rate.uncertainty:.3f} Hz")
             if rate.uncertainty <= wanted_uncertainty or seconds > LONGEST:
                 return rate

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from boards.virtual.image import recipe, tree
+from boards.virtual.image import disk, recipe, tree
 from boards.virtual.image.kernel import extract
 from boards.virtual.tools import run
 from harness.errors import UseError
@@ -36,15 +36,20 @@ class ImageMissing(UseError):
 
 @dataclass(frozen=True)
 class Image:
-    """What QEMU boots: the stock kernel, the host's root file system, and the smallest one (only a shell) to compare with."""
+    """What QEMU boots: the stock kernel, the host's root file system with its /usr, and the smallest one (only a shell) to compare."""
 
     kernel: Path
     initrd: Path
+    usr: Path
     bare: Path
 
     @classmethod
     def at(cls, directory: Path) -> Image:
-        return cls(directory / "kernel", directory / "initrd", directory / "bare")
+        return cls(directory / "kernel", directory / "initrd", directory / "usr", directory / "bare")
+
+    @property
+    def complete(self) -> bool:
+        return all(part.is_file() for part in (self.kernel, self.initrd, self.usr, self.bare))
 
 
 def build(output: Path = DEFAULT_OUTPUT, *, report: Report) -> Image:
@@ -55,7 +60,7 @@ def build(output: Path = DEFAULT_OUTPUT, *, report: Report) -> Image:
         names = [kernel, *{package for package, _ in recipe.PROGRAMS.values()}, *recipe.LIBRARIES]
         packages = debian.fetch(names, cache, report=report)
         key, stamp, image = _key(packages), output / "key", Image.at(output)
-        if stamp.is_file() and stamp.read_text() == key and image.kernel.is_file() and image.initrd.is_file() and image.bare.is_file():
+        if stamp.is_file() and stamp.read_text() == key and image.complete:
             return image
         report(f"building the virtual host's image ({kernel})")
         stamp.unlink(missing_ok=True)
@@ -67,7 +72,7 @@ def build(output: Path = DEFAULT_OUTPUT, *, report: Report) -> Image:
 
 def built(output: Path = DEFAULT_OUTPUT, *, report: Report) -> Image:
     """The image for somebody who boots it: brought up to date, but never made from nothing, which takes a download."""
-    if not Image.at(output).initrd.is_file():
+    if not Image.at(output).complete:
         raise ImageMissing(f"there is no image of the virtual host in {output}", "run `make setup`, which builds it")
     return build(output, report=report)
 
@@ -104,16 +109,20 @@ def _assemble(kernel: str, packages: dict[str, Path], scratch: Path, image: Imag
     unpacked = scratch / "packages"
     for name, file in packages.items():
         debian.unpack(file, unpacked / name)
-    init = _compile(SOURCES / "init.c", scratch / "init")
-    tree.host(scratch / "host", tree.Parts(kernel, unpacked, init, OVERLAY, inputs()))
+    compiled = {target: _compile(SOURCES / source, scratch / source) for target, source in recipe.COMPILED.items()}
+    host = tree.Host(scratch / "host")
+    host.lay_out(tree.Parts(kernel, unpacked, OVERLAY, compiled | inputs()))
     tree.bare(scratch / "bare", unpacked)
-    initrd.pack(scratch / "host", image.initrd, compress=False)
+    disk.make(host.usr, scratch / "usr.ext4").replace(image.usr)
+    initrd.pack(host.root, image.initrd, compress=False)
     initrd.pack(scratch / "bare", image.bare, compress=False)
     stock = unpacked / kernel / "boot" / f"vmlinuz-{kernel.removeprefix('linux-image-')}"
     extract(stock, scratch / "kernel").replace(image.kernel)
 
 
-def _compile(source: Path, program: Path) -> Path:
+def _compile(source: Path, output: Path) -> Path:
+    """Linked statically: on an emulated processor the dynamic loader costs more than these programs do."""
     options = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s"]
+    program = output.with_suffix("")
     run("gcc", *options, "-o", program, source)
     return program

@@ -11,7 +11,6 @@ from pathlib import Path
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import Section
-from elftools.elf.segments import InterpSegment
 
 from harness.errors import UseError
 
@@ -27,15 +26,6 @@ def needed(file: Path) -> list[str]:
         if not isinstance(section, DynamicSection):
             return []
         return [str(tag.needed) for tag in section.iter_tags("DT_NEEDED")]  # type: ignore[attr-defined]  # set by pyelftools at run time
-
-
-def interpreter(file: Path) -> str | None:
-    """The program loader `file` asks for, as an absolute path."""
-    with file.open("rb") as stream:
-        for segment in ELFFile(stream).iter_segments("PT_INTERP"):
-            if isinstance(segment, InterpSegment):
-                return str(segment.get_interp_name())
-    return None
 
 
 def closure(files: Iterable[Path], directories: Iterable[Path], extra: Iterable[str] = ()) -> dict[str, Path]:

@@ -1,8 +1,9 @@
 /*
- * The virtual host's first process: mounts, serial lines, console shell, disk, network, hypervisor support, SSH.
+ * The virtual host's first process: mounts, serial lines, disk, console shell, network, hypervisor support, SSH.
  *
- * Invariant: the console shell comes first, and nothing that is slow stands before it. What is slow happens in a child, so that
- * this process can reopen the console whenever its shell ends. Nothing is printed once the shell has the console.
+ * Invariant: whoever gets the console's prompt has /usr and /data, and whoever gets in by SSH has /dev/kvm. Nothing else stands before the
+ * prompt: what is slow happens in a child, and this process reopens the console whenever its shell ends. Nothing is printed once
+ * the shell has the console.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -51,20 +52,20 @@ static void complain(const char *format, ...)
     close(console);
 }
 
-static void mount_or_complain(const char *what, const char *where, const char *type, const char *options)
+static void mount_or_complain(const char *what, const char *where, const char *type, unsigned long flags)
 {
     mkdir(where, 0755);
-    if (mount(what, where, type, MS_NOATIME, options) != 0)
+    if (mount(what, where, type, MS_NOATIME | flags, strcmp(type, "tmpfs") == 0 ? "mode=1777" : NULL) != 0)
         complain("mount %s", where);
 }
 
 static void mount_memory(void)
 {
-    mount_or_complain("proc", "/proc", "proc", "");
-    mount_or_complain("sysfs", "/sys", "sysfs", "");
-    mount_or_complain("devtmpfs", "/dev", "devtmpfs", "");
-    mount_or_complain("devpts", "/dev/pts", "devpts", "gid=0,mode=620,ptmxmode=666");
-    mount_or_complain("shmem", "/dev/shmem", "tmpfs", "mode=1777");
+    mount_or_complain("proc", "/proc", "proc", 0);
+    mount_or_complain("sysfs", "/sys", "sysfs", 0);
+    mount_or_complain("devtmpfs", "/dev", "devtmpfs", 0);
+    mount_or_complain("devpts", "/dev/pts", "devpts", 0);
+    mount_or_complain("shmem", "/dev/shmem", "tmpfs", 0);
 }
 
 /* /dev/ser1 to /dev/ser4 in QNX's names, each at 115200 8N1 as `devc-ser8250 -b115200` leaves it. */
@@ -136,11 +137,11 @@ static void load_module(const char *path)
         close(file);
 }
 
-/* Loads a group of /lib/modules/order: one line per group, `GROUP: FILE FILE ...`, prerequisites first. */
+/* Loads a group of /lib/modules/order: one line per group, `GROUP: PATH PATH ...`, prerequisites first. */
 static void load_modules(const char *group)
 {
     FILE *order = fopen("/lib/modules/order", "re");
-    char line[1024], path[256];
+    char line[1024];
 
     if (order == NULL) {
         complain("/lib/modules/order");
@@ -150,10 +151,8 @@ static void load_modules(const char *group)
         char *name = strtok(line, ": \n");
         if (name == NULL || strcmp(name, group) != 0)
             continue;
-        for (char *file = strtok(NULL, " \n"); file != NULL; file = strtok(NULL, " \n")) {
-            snprintf(path, sizeof path, "/lib/modules/%s", file);
+        for (char *path = strtok(NULL, " \n"); path != NULL; path = strtok(NULL, " \n"))
             load_module(path);
-        }
     }
     fclose(order);
 }
@@ -235,17 +234,17 @@ static void await_calibration(void)
         close(log);
 }
 
-/* SSH comes last: whoever gets in finds the hypervisor ready. */
+/* The way in opens last: whoever comes through it finds the hypervisor ready. sshd starts meanwhile; it listens on any
+ * address. -r: a connection goes on in the fork, without loading two dozen shared objects once more. */
 static void start_services(void)
 {
     static char *const sshd[] = {"/usr/sbin/sshd", "-D", "-r", NULL};
 
-    load_modules("board");
-    mount_or_complain("/dev/vda", "/data", "ext4", "");
-    start_network();
+    start_daemon(sshd);
+    load_modules("network");
     await_calibration();
     load_modules("hypervisor");
-    start_daemon(sshd);
+    start_network();
 }
 
 int main(void)
@@ -256,6 +255,9 @@ int main(void)
     mount_memory();
     klogctl(KLOG_CONSOLE_LEVEL, NULL, KLOG_SILENT_LEVEL);
     open_serial_lines();
+    load_modules("disk");
+    mount_or_complain("/dev/vda", "/usr", "ext4", MS_RDONLY);
+    mount_or_complain("/dev/vdb", "/data", "ext4", 0);
     greet();
     sethostname("localhost", strlen("localhost"));
     shell = start_shell();

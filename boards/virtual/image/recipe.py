@@ -12,12 +12,15 @@ KERNEL_META: Final = "linux-image-cloud-amd64"
 PROGRAMS: Final[dict[str, tuple[str, str]]] = {
     "bin/ksh": ("mksh", "bin/mksh"),
     "bin/stty": ("coreutils", "bin/stty"),
-    "usr/bin/toybox": ("toybox", "bin/toybox"),
+    "bin/toybox": ("toybox", "bin/toybox"),
     "usr/bin/scp": ("openssh-client", "usr/bin/scp"),
     "usr/sbin/sshd": ("openssh-server", "usr/sbin/sshd"),
     "usr/libexec/sftp-server": ("openssh-sftp-server", "usr/lib/openssh/sftp-server"),
 }
 """Path on the host: the package and the path in it."""
+
+COMPILED: Final = {"init": "init.c", "bin/uname": "uname.c"}
+"""Path on the host: the source beside this file."""
 
 _LIBRARIES: Final = """
     libaudit1 libc6 libcap-ng0 libcap2 libcom-err2 libcrypt1 libgcc-s1 libgcrypt20 libgpg-error0 libgssapi-krb5-2 libk5crypto3
@@ -26,6 +29,9 @@ _LIBRARIES: Final = """
 """
 LIBRARIES: Final = tuple(_LIBRARIES.split())
 """Packages in which the shared objects of the programs are looked for. A missing one is named when the image is built."""
+
+LOADER: Final = "lib64/ld-linux-x86-64.so.2"
+"""The program loader, at the path that stands in every program."""
 
 LOADED_AT_RUN_TIME: Final = ("libgcc_s.so.1",)
 """Shared objects that no program names: the C library loads this one when a thread is cancelled."""
@@ -40,18 +46,19 @@ _TOOLS: Final = """
 TOOLS: Final = tuple(_TOOLS.split())
 """Links to toybox. A QNX image also has `bc dd diff expr gzip more`, which Debian's toybox was built without."""
 
-MODULES: Final[dict[str, tuple[str, ...]]] = {
-    "board": ("virtio_pci", "virtio_blk", "virtio_net"),
-    "hypervisor": ("kvm-amd",),
+MODULES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "disk": ("lib/modules", ("virtio_pci", "virtio_blk")),
+    "network": ("usr/lib/modules", ("virtio_net",)),
+    "hypervisor": ("usr/lib/modules", ("kvm-amd",)),
 }
-"""Kernel modules by the group init.c loads them in; their prerequisites are found in the modules themselves."""
+"""Kernel modules by the group init.c loads them in: their place, and their names. Prerequisites are found in the modules themselves."""
 
 LINKS: Final[dict[str, str]] = {
     "bin/sh": "ksh",
     "tmp": "dev/shmem",
     "var/log": "/dev/shmem",
     "usr/tmp": "/dev/shmem",
-} | {f"bin/{tool}": "../usr/bin/toybox" for tool in TOOLS}
+} | {f"bin/{tool}": "toybox" for tool in TOOLS}
 """Symbolic links. As on QNX, /tmp and its relatives are the memory behind /dev/shmem."""
 
 DIRECTORIES: Final = ("data", "dev", "etc/ssh", "lib/dll", "proc", "root", "run/sshd", "sbin", "sys", "usr/lib", "var")

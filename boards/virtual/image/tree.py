@@ -20,27 +20,55 @@ class Parts:
     """The kernel's package."""
     packages: Path
     """One unpacked package per directory."""
-    init: Path
     overlay: Path
     """Files that go in as they are."""
     ours: dict[str, Path]
     """Our own binaries by their path on the host."""
 
 
-def host(root: Path, parts: Parts) -> None:
-    """Lays out the virtual host."""
-    for directory in recipe.DIRECTORIES:
-        (root / directory).mkdir(parents=True, exist_ok=True)
-    programs = {target: parts.packages / package / path for target, (package, path) in recipe.PROGRAMS.items()}
-    for target, source in ({"init": parts.init} | programs | parts.ours).items():
-        _install(source, root / target, 0o755)
-    for target, link in recipe.LINKS.items():
-        (root / target).parent.mkdir(parents=True, exist_ok=True)
-        (root / target).symlink_to(link)
-    for source in sorted(file for file in parts.overlay.rglob("*") if file.is_file()):
-        _install(source, root / source.relative_to(parts.overlay), 0o755 if source.stat().st_mode & 0o100 else 0o644)
-    _libraries(root, [*programs.values(), *parts.ours.values()], parts.packages, recipe.LOADED_AT_RUN_TIME)
-    _modules(root, parts.packages / parts.kernel / "lib" / "modules" / parts.kernel.removeprefix("linux-image-"))
+class Host:
+    """The virtual host in two parts: what the kernel unpacks into memory at boot, and the disk behind /usr.
+
+    Whatever is in the first part costs time at every boot, so it holds what the console's prompt needs and what changes often.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.root = directory / "root"
+        self.usr = directory / "usr"
+
+    def lay_out(self, parts: Parts) -> None:
+        for directory in recipe.DIRECTORIES:
+            self._place(directory).mkdir(parents=True, exist_ok=True)
+        (self.root / "usr").mkdir()
+        programs = {target: parts.packages / package / path for target, (package, path) in recipe.PROGRAMS.items()} | parts.ours
+        for target, source in programs.items():
+            _install(source, self._place(target), 0o755)
+        for target, link in recipe.LINKS.items():
+            self._place(target).parent.mkdir(parents=True, exist_ok=True)
+            self._place(target).symlink_to(link)
+        for source in sorted(file for file in parts.overlay.rglob("*") if file.is_file()):
+            _install(source, self.root / source.relative_to(parts.overlay), 0o644)
+        early = [source for target, source in programs.items() if not target.startswith("usr/")]
+        at_once = _libraries(early, parts.packages, recipe.LOADED_AT_RUN_TIME)
+        later = _libraries(programs.values(), parts.packages)
+        _install_libraries(at_once, self.root, "lib")
+        _install_libraries({name: file for name, file in later.items() if name not in at_once}, self.usr, "lib")
+        self._modules(parts.packages / parts.kernel / "lib" / "modules" / parts.kernel.removeprefix("linux-image-"))
+
+    def _place(self, target: str) -> Path:
+        return self.usr / target.removeprefix("usr/") if target.startswith("usr/") else self.root / target
+
+    def _modules(self, directory: Path) -> None:
+        """The modules, and the file init.c reads: one line per group, `GROUP: PATH PATH ...`, in the order of loading."""
+        lines: list[str] = []
+        loaded: set[Path] = set()
+        for group, (place, names) in recipe.MODULES.items():
+            files = [file for file in modules.load_order(names, directory) if file not in loaded]
+            loaded.update(files)
+            lines.append(f"{group}: {' '.join(f'/{place}/{file.name}' for file in files)}\n")
+            for file in files:
+                _install(file, self._place(f"{place}/{file.name}"), 0o644)
+        (self.root / "lib" / "modules" / "order").write_text("".join(lines))
 
 
 def bare(root: Path, packages: Path) -> None:
@@ -49,29 +77,18 @@ def bare(root: Path, packages: Path) -> None:
     _install(packages / package / path, root / "bin" / "ksh", 0o755)
     (root / "init").write_text("#!/bin/ksh\nexec ksh -i\n")
     (root / "init").chmod(0o755)
-    _libraries(root, [packages / package / path], packages)
+    _install_libraries(_libraries([packages / package / path], packages), root, "lib")
 
 
-def _libraries(root: Path, programs: list[Path], packages: Path, extra: Iterable[str] = ()) -> None:
-    """Shared objects go to /lib, where both the loader and QNX's LD_LIBRARY_PATH look; the loader itself has a fixed place."""
+def _libraries(programs: Iterable[Path], packages: Path, extra: Iterable[str] = ()) -> dict[str, Path]:
     directories = [package / directory for package in sorted(packages.iterdir()) for directory in LIBRARY_DIRECTORIES]
-    libraries = elf.closure(programs, directories, extra)
-    loaders = {path for program in programs if (path := elf.interpreter(program))}
-    for loader in sorted(loaders):
-        _install(libraries.pop(Path(loader).name), root / loader.lstrip("/"), 0o755)
+    return elf.closure(programs, directories, extra)
+
+
+def _install_libraries(libraries: dict[str, Path], root: Path, place: str) -> None:
+    """Into `place`, but the loader to where every program asks for it."""
     for name, file in libraries.items():
-        _install(file, root / "lib" / name, 0o755)
-
-
-def _modules(root: Path, directory: Path) -> None:
-    """The modules, and the file init.c reads: one line per group, `GROUP: FILE FILE ...`, in the order of loading."""
-    lines = []
-    for group, names in recipe.MODULES.items():
-        files = modules.load_order(names, directory)
-        lines.append(f"{group}: {' '.join(file.name for file in files)}\n")
-        for file in files:
-            _install(file, root / "lib" / "modules" / file.name, 0o644)
-    (root / "lib" / "modules" / "order").write_text("".join(lines))
+        _install(file, root / (recipe.LOADER if name == Path(recipe.LOADER).name else f"{place}/{name}"), 0o755)
 
 
 def _install(source: Path, target: Path, mode: int) -> None:

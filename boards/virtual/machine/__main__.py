@@ -51,7 +51,8 @@ def _run(arguments: argparse.Namespace) -> None:
             accelerator=accelerator.choose(arguments.arch, boot),
             kernel=boot.kernel,
             initrd=boot.bare if arguments.bare else files.initrd(boot.initrd),
-            disk=files.disk,
+            usr=None if arguments.bare else boot.usr,
+            data=None if arguments.bare else files.disk,
             ssh_port=port.number if port else None,
         )
         bench = Bench(arguments.name, Board(hardware), port, files)

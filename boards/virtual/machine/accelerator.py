@@ -25,10 +25,10 @@ PROVED = b"has-42"
 
 def choose(arch: str, image: Image) -> str:
     """QEMU's name of the accelerator to use."""
-    return NATIVE if arch == "x86_64" and _claimed() and _proved(image) else EMULATED
+    return NATIVE if arch == "x86_64" and claimed() and _proved(image) else EMULATED
 
 
-def _claimed(cpu_info: Path = CPU_INFO, nested: Path = NESTED, device: Path = Path("/dev/kvm")) -> bool:
+def claimed(cpu_info: Path = CPU_INFO, nested: Path = NESTED, device: Path = Path("/dev/kvm")) -> bool:
     if not (device.exists() and nested.is_file() and nested.read_text().strip() in ("1", "Y")):
         return False
     flags = next((line for line in cpu_info.read_text().splitlines() if line.startswith("flags")), "")
@@ -38,7 +38,7 @@ def _claimed(cpu_info: Path = CPU_INFO, nested: Path = NESTED, device: Path = Pa
 def _proved(image: Image) -> bool:
     """Boots the host under KVM and asks it for its own /dev/kvm."""
     try:
-        trial = Qemu(Hardware("x86_64", NATIVE, image.kernel, image.initrd, disk=None, ssh_port=None))
+        trial = Qemu(Hardware("x86_64", NATIVE, image.kernel, image.initrd, usr=image.usr, data=None, ssh_port=None))
     except BenchError:
         return False
     try:

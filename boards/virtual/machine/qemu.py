@@ -46,7 +46,10 @@ class Hardware:
     accelerator: str
     kernel: Path
     initrd: Path
-    disk: Path | None
+    usr: Path | None
+    """The disk with the host's own programs, only read."""
+    data: Path | None
+    """The disk that is the user's."""
     ssh_port: int | None
     memory: int = 2048
     """MiB."""
@@ -72,9 +75,10 @@ def command(hardware: Hardware, sockets: Sequence[int]) -> list[str]:
     for number, (fd, (base, irq)) in enumerate(zip(serial, SERIAL_PORTS, strict=True)):
         arguments += ["-chardev", f"socket,id=ser{number + 1},fd={fd}"]
         arguments += ["-device", f"isa-serial,index={number},chardev=ser{number + 1},iobase={base:#x},irq={irq}"]
-    if hardware.disk is not None:
-        arguments += ["-drive", f"if=none,id=data,format=raw,file={_escaped(hardware.disk)}"]
-        arguments += ["-device", "virtio-blk-pci,drive=data,disable-legacy=on"]
+    for name, file, options in (("usr", hardware.usr, ",readonly=on"), ("data", hardware.data, "")):
+        if file is not None:
+            arguments += ["-drive", f"if=none,id={name},format=raw,file={_escaped(file)}{options}"]
+            arguments += ["-device", f"virtio-blk-pci,drive={name},serial={name},disable-legacy=on"]
     if hardware.ssh_port is not None:
         # restrict=on: a program on the board must not reach the lab controller's own services, the bench supply among them.
         arguments += ["-netdev", f"user,id={NETWORK},restrict=on"]

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from boards.virtual.image.disk import make_empty
 from boards.virtual.tools import run
 from harness.errors import UseError
 from harness.guest import initrd
@@ -21,8 +22,6 @@ from harness.guest import initrd
 DISK_SIZE = 4 << 30
 """Bytes; the file is sparse."""
 INODES = 8192
-EAGER = "lazy_itable_init=0,lazy_journal_init=0"
-"""The kernel would do it later otherwise, in the middle of somebody's measurement."""
 RELEASE_LIMIT = 2.0
 """Seconds a machine that is just ending may still hold its directory."""
 
@@ -55,11 +54,7 @@ class State:
             if not key.is_file():
                 run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key.name, "-f", key)
         if not self.disk.is_file():
-            partial = self.disk.with_suffix(".new")
-            with partial.open("wb") as file:
-                file.truncate(DISK_SIZE)
-            run("mke2fs", "-q", "-F", "-t", "ext4", "-L", "data", "-N", INODES, "-m", 0, "-E", EAGER, partial)
-            partial.replace(self.disk)
+            make_empty(self.disk.with_suffix(".new"), DISK_SIZE, INODES).replace(self.disk)
 
     def public_host_key(self) -> str:
         """`ssh-ed25519 AAAA...`, as known_hosts wants it."""

@@ -26,13 +26,15 @@ enum { SHUTDOWN_LIMIT = 2 }; /* seconds */
 
 static sigset_t waited_for(void)
 {
+    struct sigaction hang_up;
     sigset_t set;
 
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGQUIT);
-    sigaddset(&set, SIGHUP);
+    if (sigaction(SIGHUP, NULL, &hang_up) == 0 && hang_up.sa_handler != SIG_IGN) /* not under nohup */
+        sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGUSR1);
     sigaddset(&set, SIGUSR2);
     sigaddset(&set, end_signal());
@@ -67,6 +69,8 @@ static void on_limit(int signal)
 
 void run_shutdown(int status)
 {
+    if (stage_reached(STAGE_ENDING))
+        end_in_order(status); /* a vdev called guest_terminate() in VDEV_CTRL_TERMINATE */
     signal(SIGALRM, on_limit);
     alarm(SHUTDOWN_LIMIT);
     stage_enter(STAGE_ENDING);

@@ -69,8 +69,7 @@ uint32_t counter_period(const struct counter *c) {
 }
 
 static void freeze(struct counter *c, uint64_t now) {
-    uint32_t value = element(c, now);
-    c->ce = value ? value : modulus(c);
+    c->ce = element(c, now);
     c->since = now;
     c->counting = false;
 }
@@ -179,7 +178,6 @@ void counter_reset(struct counter *c, bool gate) {
         .gate = gate,
         .out = true,
         .null_count = true,
-        .ce = 65536,
         .load_at = TICK_NEVER,
         .strobe_end = TICK_NEVER,
     };

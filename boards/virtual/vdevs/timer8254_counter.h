@@ -35,7 +35,7 @@ struct counter {
     bool status_latched;
     uint8_t status;
 
-    uint32_t ce;         /* counting element at tick `since`; the modulus stands for 0 */
+    uint32_t ce;         /* counting element at tick `since`; just loaded, the modulus stands for 0 */
     uint64_t since;
     uint32_t initial;    /* the count that CE was loaded with */
     bool loaded;         /* CE took a count since the control word */

@@ -7,14 +7,17 @@ the device's failure (`DeviceError`), and a qvm that ended is told first.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from harness.clock import Deadline
-from harness.command import CommandTimeout, Result
-from harness.console import ASH, Console, NoShell, Shell, ShellNoise
-from harness.errors import DeviceError
+from harness.command import CommandTimeout, Result, quote
+from harness.console import ASH, Console, Match, NoShell, NotSeen, Shell, ShellNoise
+from harness.console.cksum import cksum
+from harness.errors import BenchError, DeviceError, HarnessError
 from harness.events import Events
+from harness.guest.linux.background import Background, GuestCommandFailed
 from harness.guest.linux.interrupts import Interrupt, parse_interrupts
 from harness.guest.linux.milestones import FATAL, READY, fatal, progress, sightings
 from harness.vm import Ending
@@ -46,15 +49,22 @@ class GuestUnresponsive(DeviceError):
     """The shell of a guest that was up does not answer, or a command in it does not end."""
 
 
+Ask = Callable[[str, bytes, Deadline], Match]
+"""Sends a line and waits for the answer, a regular expression."""
+
+
 class LinuxGuest:
     """One guest on one VM, its console on the line behind the VM's first UART."""
 
-    def __init__(self, console: Console, vm: Vm, events: Events) -> None:
+    def __init__(self, console: Console, vm: Vm, events: Events, command_seconds: float) -> None:
+        """`command_seconds` is how long a command may take that is not given a time of its own."""
         self.console = console
         self.vm = vm
         self.events = events
+        self.command_seconds = command_seconds
         self._shell: Shell | None = None
         self._begin = console.offset
+        self._count = 0
 
     def boot(self, start: Deadline, boot: Deadline, shell: Deadline) -> None:
         """Starts the VM and waits for the shell; each deadline is one phase of the board's profile.
@@ -79,32 +89,96 @@ class LinuxGuest:
 
     @property
     def shell(self) -> Shell:
-        """The guest's shell, for what `run` does not offer. Raises `GuestUnresponsive` before `boot` and after the end."""
+        """The guest's shell, for what is not offered here. Raises `GuestUnresponsive` before `boot` and after the end."""
         if self._shell is None:
             raise GuestUnresponsive(f"the guest {self.vm.system} is not up", "boot it first")
         return self._shell
 
-    def run(self, argv: Sequence[str], timeout: float) -> Result:
+    def run(self, argv: Sequence[str], timeout: float | None = None) -> Result:
         """Runs a command in the guest; its status is the caller's to judge. Raises `QvmEnded` or `GuestUnresponsive`."""
-        with self._answering(f"`{' '.join(argv)[:80]}`"):
-            return self.shell.run(argv, timeout)
+        return self.run_text(quote(argv), timeout)
 
-    def run_text(self, script: str, timeout: float) -> Result:
+    def run_text(self, script: str, timeout: float | None = None) -> Result:
         """As `run`, for shell text."""
         with self._answering(f"`{script[:80]}`"):
-            return self.shell.run_text(script, timeout)
+            return self.shell.run_text(script, timeout or self.command_seconds)
 
-    def interrupts(self, timeout: float) -> dict[str, Interrupt]:
+    def must(self, argv: Sequence[str], timeout: float | None = None) -> Result:
+        """As `run`, and raises `GuestCommandFailed` when the status is not 0."""
+        result = self.run(argv, timeout)
+        if result.status:
+            raise GuestCommandFailed(quote(argv), result.status, result.stderr.decode("utf-8", "replace"))
+        return result
+
+    def read(self, path: str) -> str:
+        """The text of a file in the guest, without the line end at its end."""
+        return self.must(["cat", path]).text.rstrip("\n")
+
+    def fetch(self, path: str) -> bytes:
+        """The bytes of a file in the guest. They come over the console: about 10 KB in a second."""
+        return self.must(["cat", path]).stdout
+
+    def cksum(self, path: str) -> int:
+        """The POSIX checksum of a file in the guest, to compare with `cksum_of`."""
+        return int(self.must(["cksum", path]).stdout.split()[0])
+
+    @staticmethod
+    def cksum_of(data: bytes) -> int:
+        """The POSIX checksum of some bytes."""
+        return cksum(data)
+
+    def interrupts(self) -> dict[str, Interrupt]:
         """`/proc/interrupts` by label."""
-        return parse_interrupts(self.run(["cat", "/proc/interrupts"], timeout).text)
+        return parse_interrupts(self.read("/proc/interrupts"))
 
-    def kernel_log(self, timeout: float) -> str:
+    def kernel_log(self) -> str:
         """What the kernel logged since it started, also what never went to the console."""
-        return self.run(["dmesg"], timeout).text
+        return self.must(["dmesg"]).text
 
     def boot_text(self) -> bytes:
         """The console from the start of the VM up to now."""
         return self.console.slice(self._begin)
+
+    @contextlib.contextmanager
+    def background(self, script: str) -> Iterator[Background]:
+        """Runs shell text beside what the block does, and at the block's end waits until it has ended as well.
+
+        Raises `GuestCommandFailed` when its status is not 0. When the block itself fails, the script is ended.
+        """
+        self._count += 1
+        job = Background.start(self.run_text, script, f"/tmp/background.{self._count}")
+        try:
+            yield job
+        except BaseException:
+            with contextlib.suppress(HarnessError):
+                job.end()
+            raise
+        job.finish()
+
+    @contextlib.contextmanager
+    def conversation(self, script: str, end: str) -> Iterator[Ask]:
+        """Runs shell text in the foreground, which answers lines; `end` is the line on which it ends.
+
+        Nothing but the line and its answer is on the console between the two, so that their times can be taken.
+        """
+        shell, path = self.shell, "/tmp/conversation"
+        self.must(["sh", "-c", 'printf "%s\\n" "$1" >"$2"', "sh", script, path])
+        cursor = self.console.cursor()
+
+        def ask(line: str, answer: bytes, deadline: Deadline) -> Match:
+            with self._answering(f"the answer to '{line}'"):
+                cursor.skip()
+                self.console.write(line.encode() + b"\n", deadline)
+                return cursor.expect(re.compile(answer), deadline)
+
+        self.console.write(f". {path}\n".encode(), Deadline.after(self.command_seconds, "the port to take a line"))
+        try:
+            yield ask
+        finally:
+            with self._answering("the end of a conversation"):
+                deadline = Deadline.after(self.command_seconds, "the shell after a conversation")
+                self.console.write(end.encode() + b"\n", deadline)
+                shell.resync(deadline)
 
     def shutdown(self, deadline: Deadline) -> Ending:
         """The guest switches itself off; one that does not by the deadline is ended as `Qvm.stop` does."""
@@ -139,8 +213,10 @@ class LinuxGuest:
     def _answering(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (NoShell, ShellNoise, CommandTimeout) as error:
+        except BenchError as error:
             self.vm.check_alive()
+            if not isinstance(error, NoShell | NotSeen | ShellNoise | CommandTimeout):
+                raise
             raise GuestUnresponsive(
                 f"the guest {self.vm.system} stopped answering at {what}: {error.sentence}",
                 "look at its last lines, and at the UART",

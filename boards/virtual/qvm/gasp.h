@@ -1,0 +1,19 @@
+/*
+ * The guest's address spaces: which vdev answers an access.
+ */
+#ifndef QVM_GASP_INTERNAL_H
+#define QVM_GASP_INTERNAL_H
+
+#include <qvm/gasp.h>
+#include <qvm/vdev-core.h>
+
+/* The region that holds all of START to START+LENGTH in the space QST_MEMORY or QST_X86_IO, or NULL. */
+const struct gasp_region *gasp_find(qvm_state_types_t space, uint64_t start, uint64_t length);
+/* Whether a region overlaps it. */
+bool gasp_taken(qvm_state_types_t space, uint64_t start, uint64_t length);
+
+/* A guest's access of `size` bytes on the thread of vCPU `gcp`; `data` is read or filled. */
+void gasp_access(struct guest_cpu *gcp, qvm_state_types_t space, uint64_t address, unsigned size, void *data,
+                 bool is_write);
+
+#endif

@@ -1,0 +1,123 @@
+/*
+ * Interrupt lines: from the text `PIC:LINE` to a PIC vdev's pin, and from a PIC to the vCPUs.
+ *
+ * Invariant: each line that is bound to a pin has a src_id of its own there, so that a PIC can tell who holds a level.
+ */
+#include "intr.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <qvm/utils.h>
+
+#include "allocate.h"
+#include "diagnostics.h"
+#include "machine.h"
+#include "running.h"
+#include "stage.h"
+#include "vdev.h"
+
+static unsigned pins(const vdev_t *pic)
+{
+    const struct vdev_pic_functions *functions = pic->v_factory->pic;
+
+    return functions != NULL && functions->num_pins != NULL ? functions->num_pins(pic) : 0;
+}
+
+static void bind(guest_intr_t *line, vdev_t *pic, unsigned pin)
+{
+    unsigned sources = 0;
+
+    for (const vdev_t *vdp = vdev_next(NULL); vdp != NULL; vdp = vdev_next(vdp))
+        sources += &vdp->v_intr != line && vdp->v_intr.pic == pic && vdp->v_intr.param == pin;
+    *line = (guest_intr_t){.pic = pic, .param = pin, .src_id = sources};
+}
+
+void intr_resolve(guest_intr_t *line, const char *spec, const struct place *place)
+{
+    size_t length = strcspn(spec, ":");
+    char *name = copy_text(spec, length);
+    vdev_t *pic = vdev_find(name);
+    uint64_t pin = 0;
+
+    if (pic == NULL)
+        configuration_error(place, "intr %s: no vdev has the name %s", spec, name);
+    if (pic->v_factory->pic == NULL)
+        configuration_error(place, "intr %s: %s is no interrupt controller", spec, name);
+    unsigned count = pins(pic);
+    if (spec[length] == '\0' ? count != 0 : qvm_parse_number(spec + length + 1, &pin) != EOK)
+        configuration_error(place, "intr %s: PIC:LINE was expected", spec);
+    if (spec[length] != '\0' && pin >= count)
+        configuration_error(place, "intr %s: %s has no line %" PRIu64, spec, name, pin);
+    release(name);
+    bind(line, pic, (unsigned)pin);
+}
+
+void intr_resolve_gsi(guest_intr_t *line, unsigned pin)
+{
+    for (vdev_t *pic = vdev_next(NULL); pic != NULL; pic = vdev_next(pic))
+        if (pins(pic) > pin) {
+            bind(line, pic, pin);
+            return;
+        }
+}
+
+errno_t guest_intr_signal(guest_intr_t *gip, guest_intr_state_t gis)
+{
+    running_only("guest_intr_signal");
+    if (gip->pic == NULL || gip->pic->v_factory->pic->signal == NULL)
+        return EOK;
+    struct running before = running_enter(gip->pic);
+    errno_t result = gip->pic->v_factory->pic->signal(gip->pic, gip->param, gip->src_id, gis);
+    running_leave(before);
+    return result;
+}
+
+/* Nobody here waits for an unmask or an acknowledgement: that is for passed-through interrupts. */
+void guest_intr_notify(const struct vdev_s *vdp, unsigned param, enum guest_intr_notifications gin)
+{
+    (void)vdp, (void)param, (void)gin;
+}
+
+void guest_msi_signal(struct vdev_s *src, uint64_t addr, unsigned data)
+{
+    (void)src;
+    running_only("guest_msi_signal");
+    machine_signal_msi(addr, data);
+}
+
+void guest_intr_route(struct vdev_s *pic, unsigned pin, uint64_t msi_addr, uint32_t msi_data, bool level)
+{
+    (void)pic; /* there is one I/O APIC in a VM */
+    running_only("guest_intr_route");
+    machine_route(pin, msi_addr, msi_data, level);
+}
+
+void intr_eoi(unsigned vector)
+{
+    for (vdev_t *pic = vdev_next(NULL); pic != NULL; pic = vdev_next(pic)) {
+        if (pic->v_factory->pic == NULL || pic->v_factory->pic->eoi == NULL)
+            continue;
+        struct running before = running_enter(pic);
+        pic->v_factory->pic->eoi(pic, vector);
+        running_leave(before);
+    }
+}
+
+/* --- The local APICs ----------------------------------------------------- */
+
+static int apic_control(vdev_t *vdp, vdev_ctrl_options_t ctrl, const char *arg)
+{
+    (void)vdp, (void)ctrl, (void)arg;
+    return EOK;
+}
+
+void intr_add_local_apic(void)
+{
+    static const struct vdev_pic_functions no_pins;
+    static struct vdev_factory factory = {.name = "apic", .control = apic_control, .pic = &no_pins};
+
+    vdev_add_implicit(&factory);
+}

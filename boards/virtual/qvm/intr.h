@@ -1,0 +1,22 @@
+/*
+ * Interrupt lines between vdevs and PICs.
+ */
+#ifndef QVM_INTR_H
+#define QVM_INTR_H
+
+#include <qvm/guest.h>
+
+#include "token.h"
+
+/* Makes `line` the one that `PIC:LINE` or `apic` names; what does not exist ends qvm. */
+void intr_resolve(guest_intr_t *line, const char *spec, const struct place *place);
+/* Makes `line` pin `pin` of the VM's I/O APIC; without one it stays open. */
+void intr_resolve_gsi(guest_intr_t *line, unsigned pin);
+
+/* The guest ended an interrupt of `vector` that was raised as a level. */
+void intr_eoi(unsigned vector);
+
+/* The local APICs as a PIC that `intr apic` names. */
+void intr_add_local_apic(void);
+
+#endif

@@ -1,0 +1,12 @@
+/*
+ * A Linux kernel image (bzImage) started by the 32-bit boot protocol.
+ */
+#ifndef QVM_LINUX_H
+#define QVM_LINUX_H
+
+#include <stdint.h>
+
+/* Places kernel, initrd, command line and zero page, and points the boot vCPU at them. `rsdp` is guest-physical. */
+void linux_load(uint64_t rsdp);
+
+#endif

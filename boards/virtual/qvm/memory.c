@@ -1,0 +1,92 @@
+/*
+ * The VM's memory. Invariant: blocks never overlap and begin and end on pages; RAM and ROM are backed by zeroed memory of
+ * this process from the moment they are configured.
+ */
+#include "memory.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "allocate.h"
+#include "diagnostics.h"
+
+enum { PAGE = 4096, LARGE_PAGE = 2 << 20 };
+
+static struct memory_block *blocks;
+static size_t block_count;
+
+static const char *const kind_names[] = {"ram", "rom", "reserve"};
+
+/* Backs a block so that large pages of guest and host coincide: that saves most of the nested page faults. */
+static void back(struct memory_block *block)
+{
+    size_t room = block->length + LARGE_PAGE;
+    uint8_t *host = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (host == MAP_FAILED)
+        start_error(&block->place, "no memory for %s 0x%" PRIx64 ",0x%" PRIx64 ": %s", kind_names[block->kind],
+                    block->start, block->length, strerror(errno));
+    size_t skip = (block->start - (uintptr_t)host) & (LARGE_PAGE - 1);
+    block->host = host + skip;
+    madvise(block->host, block->length, MADV_HUGEPAGE);
+}
+
+static uint64_t highest_end(void)
+{
+    uint64_t end = 0;
+
+    for (size_t n = 0; n < block_count; n++)
+        if (blocks[n].kind != MEMORY_HOLE && blocks[n].start + blocks[n].length > end)
+            end = blocks[n].start + blocks[n].length;
+    return end;
+}
+
+void memory_add(enum memory_kind kind, bool has_start, uint64_t start, uint64_t length, const struct place *place)
+{
+    struct memory_block block = {*place, kind, has_start ? start : highest_end(), length, NULL};
+    size_t n = block_count;
+
+    if (length == 0 || length % PAGE != 0 || block.start % PAGE != 0)
+        configuration_error(place, "%s: start and length must be multiples of 4 KiB, and the length not zero", kind_names[kind]);
+    if (block.start + length < length || block.start + length > UINT64_C(1) << 40)
+        configuration_error(place, "%s 0x%" PRIx64 ",0x%" PRIx64 " is beyond what a guest can address", kind_names[kind],
+                            block.start, length);
+    const struct memory_block *other = memory_overlap(block.start, length);
+    if (other != NULL)
+        configuration_error(place, "%s 0x%" PRIx64 ",0x%" PRIx64 " overlaps %s 0x%" PRIx64 ",0x%" PRIx64, kind_names[kind],
+                            block.start, length, kind_names[other->kind], other->start, other->length);
+    if (kind != MEMORY_HOLE)
+        back(&block);
+    blocks = grow(blocks, block_count + 1, sizeof *blocks);
+    for (; n > 0 && blocks[n - 1].start > block.start; n--)
+        blocks[n] = blocks[n - 1];
+    blocks[n] = block;
+    block_count++;
+}
+
+const struct memory_block *memory_blocks(size_t *count)
+{
+    *count = block_count;
+    return blocks;
+}
+
+const struct memory_block *memory_overlap(uint64_t start, uint64_t length)
+{
+    for (size_t n = 0; n < block_count; n++)
+        if (start < blocks[n].start + blocks[n].length && blocks[n].start < start + length)
+            return &blocks[n];
+    return NULL;
+}
+
+void *memory_at(uint64_t address, uint64_t length)
+{
+    for (size_t n = 0; n < block_count; n++) {
+        const struct memory_block *block = &blocks[n];
+        if (block->host != NULL && address >= block->start && address - block->start <= block->length &&
+            length <= block->length - (address - block->start))
+            return block->host + (address - block->start);
+    }
+    return NULL;
+}

@@ -1,0 +1,24 @@
+/*
+ * The vCPUs: one thread of the host each.
+ */
+#ifndef QVM_VCPU_H
+#define QVM_VCPU_H
+
+#include <stdint.h>
+
+enum exit_kind { EXIT_ALL, EXIT_PORT, EXIT_MEMORY, EXIT_KINDS };
+
+/* Makes one per `cpu` entry; the first boots. */
+void vcpus_make(void);
+/* Where the boot vCPU begins: see machine_set_entry(). */
+void vcpus_set_entry(uint32_t entry, uint32_t argument, uint64_t gdt);
+void vcpus_start(void);
+/* Stops and joins them all. A vCPU that is inside a vdev is waited for. */
+void vcpus_stop(void);
+
+/* How often guests left for qvm. */
+unsigned long vcpus_exits(enum exit_kind kind);
+/* The vdev in which a vCPU is that does not stop, or NULL. Async-signal-safe. */
+const char *vcpus_stuck_in(void);
+
+#endif

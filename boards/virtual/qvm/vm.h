@@ -1,0 +1,48 @@
+/*
+ * What the configuration says of the VM, beside its vdevs. One process is one VM.
+ */
+#ifndef QVM_VM_H
+#define QVM_VM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "token.h"
+
+struct cpu_entry {
+    struct place place;
+    int priority;      /* `sched` */
+    uint64_t runmask;  /* bit n: may run on processor n of the host; 0: on any */
+};
+
+enum load_kind { LOAD_GUEST, LOAD_INITRD, LOAD_DATA, LOAD_ACPI };
+
+struct load_entry {
+    struct place place;
+    enum load_kind kind;
+    const char *file;
+    bool addressed;
+    uint64_t address; /* guest-physical */
+    char *content;
+    size_t size;
+};
+
+enum unsupported_action { UNSUPPORTED_ABORT, UNSUPPORTED_FAIL, UNSUPPORTED_IGNORE };
+
+struct vm {
+    const char *name;
+    struct cpu_entry *cpus;
+    size_t cpu_count;
+    struct load_entry *loads;
+    size_t load_count;
+    const char *cmdline;
+    bool dryrun;
+    bool exit_on_halt;
+    unsigned tolerance; /* microseconds */
+    enum unsupported_action unsupported_reference, unsupported_register;
+};
+
+extern struct vm vm;
+
+#endif

@@ -1,0 +1,35 @@
+"""Power switches.
+
+    power = switch(board, events)
+    power.on()
+    power.state() is State.ON
+
+The invariant: a switch says what it read back, never what it was told; and what it cannot read is unknown, which is not off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from harness.boardfile import Board
+from harness.errors import UseError
+from harness.events import Events
+from harness.power.scpi import ScpiSwitch
+from harness.power.switch import NotAvailable, PowerFault, PowerSwitch, State
+
+DRIVERS: dict[str, Callable[[Board, Events], PowerSwitch]] = {"scpi": ScpiSwitch.of}
+"""What `power.driver` may say."""
+
+
+def switch(board: Board, events: Events) -> PowerSwitch:
+    """The switch a board file names; nothing is touched yet. Raises `UseError` for a driver that is not there."""
+    name = board.power.driver
+    if name not in DRIVERS:
+        near = get_close_matches(name, DRIVERS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(DRIVERS)}"
+        raise UseError(f"{board.files[-1]}: power.driver {name!r} is unknown", hint)
+    return DRIVERS[name](board, events)
+
+
+__all__ = ["DRIVERS", "NotAvailable", "PowerFault", "PowerSwitch", "ScpiSwitch", "State", "switch"]

@@ -1,0 +1,217 @@
+"""OpenSSH to a host: one connection, kept by a control master, used by every command.
+
+The master is a child that dies with this process, however this process ends. No call that goes through it may open a connection of
+its own (`ProxyCommand=false`): with the master gone it fails at once instead of falling back in silence. The user's own ssh
+configuration is honoured; what the board file says comes before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import IO
+
+from harness.boardfile import Board, Ssh
+from harness.clock import Deadline
+from harness.command import CommandTimeout, Result
+from harness.errors import BenchError, UseError
+from harness.events import Events
+
+READY = b"harness-ssh-ready"
+LOST = 255
+"""What ssh itself ends with when the connection, not the command, failed."""
+ALIVE_SECONDS = 3
+ALIVE_COUNT = 3
+"""A dead link is noticed within their product."""
+
+
+class SshLost(BenchError):
+    """The connection to the host broke. Usual causes: the host went down or rebooted by itself, the cable, the network."""
+
+
+class SshUnreachable(BenchError):
+    """No SSH server answered. Usual causes: it is not started yet, the address is wrong, a firewall."""
+
+
+class KeyRefused(BenchError):
+    """The host does not let this key in."""
+
+
+class HostKeyChanged(BenchError):
+    """The host's key is another one than the board file pins: another host at this address, or new keys after a reinstallation."""
+
+
+class NoSshClient(UseError):
+    """OpenSSH's client is not installed on the lab controller."""
+
+
+class SshConnection:
+    """A connection to one host. `connect`, then `run`, `put`, `get`; `close` at the end."""
+
+    def __init__(self, board: Board, events: Events) -> None:
+        """Touches nothing. Raises `NoSshClient`."""
+        if shutil.which("ssh") is None:
+            raise NoSshClient("ssh is not installed on this machine", "install openssh-client (`make setup` does)")
+        self.settings: Ssh = board.ssh
+        self._board = board.name
+        self._events = events
+        self._directory = Path(mkdtemp(prefix="harness-ssh-"))
+        self._socket = self._directory / "master"  # a short path: unix sockets allow 108 bytes
+        self._master: subprocess.Popen[bytes] | None = None
+
+    def connect(self, deadline: Deadline) -> None:
+        """Tries until the server lets us in. Raises `SshUnreachable` with the last refusal, `KeyRefused` or `HostKeyChanged` at once."""
+        refusal = ""
+        while not deadline.expired:
+            refusal = self._start_master(deadline)
+            if not refusal:
+                return
+            self._raise_final(refusal)
+            self._events.emit("ssh.refused", reason=refusal)
+        raise SshUnreachable(
+            f"{self._board}: no SSH server let us in at {self._place} within {deadline.seconds:g} s ({refusal or 'no answer'})",
+            "check the network, ssh.host and ssh.port, and that sshd runs on the host",
+        )
+
+    def run(self, script: str, timeout: float, input: bytes | None = None) -> Result:
+        """Runs shell text on the host. Raises `SshLost` when the connection broke, `CommandTimeout` when the time was over."""
+        command = ["ssh", *self._through_master(), self._destination, "--", script]
+        try:
+            ended = subprocess.run(command, input=input or b"", capture_output=True, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise CommandTimeout(f"{self._board}: `{script[-80:]}` did not end within {timeout:g} s", "raise its timeout or look what it waits for") from None
+        if ended.returncode == LOST and not self._alive():
+            raise self._lost(ended.stderr)
+        return Result(ended.returncode, ended.stdout, ended.stderr)
+
+    def put(self, files: Mapping[Path, str], timeout: float) -> None:
+        """Copies files to the host, all in one sftp session. Raises `SshLost`, `BenchError` with sftp's own words, or `CommandTimeout`."""
+        self._sftp([f"put {_quoted(str(local))} {_quoted(remote)}" for local, remote in files.items()], timeout)
+
+    def get(self, files: Mapping[str, Path], timeout: float) -> None:
+        """Copies files from the host, all in one sftp session; raises as `put`."""
+        self._sftp([f"get {_quoted(remote)} {_quoted(str(local))}" for remote, local in files.items()], timeout)
+
+    def close(self) -> None:
+        """Ends the connection. Harmless when repeated."""
+        master, self._master = self._master, None
+        if master is not None:
+            master.terminate()
+            master.communicate()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    @property
+    def _destination(self) -> str:
+        return f"{self.settings.user}@{self.settings.host}"
+
+    @property
+    def _place(self) -> str:
+        return f"{self.settings.host} port {self.settings.port}"
+
+    def _start_master(self, deadline: Deadline) -> str:
+        """One try; the reason of the refusal, or "" when the master is up."""
+        self._directory.mkdir(exist_ok=True)
+        tell = ["-o", "PermitLocalCommand=yes", "-o", f"LocalCommand=echo {READY.decode()}"]
+        limit = ["-o", f"ConnectTimeout={max(1, min(10, round(deadline.remaining)))}"]
+        # setpriv: the master gets SIGTERM when this process is gone, SIGKILL included
+        command = ["setpriv", "--pdeathsig", "TERM", "ssh", "-M", "-N", *tell, *limit, *self._options(), self._destination]
+        master = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        assert master.stdout is not None
+        if READY in _first_line(master.stdout):
+            self._master = master
+            self._events.emit("ssh.connected", host=self.settings.host, port=self.settings.port, user=self.settings.user)
+            return ""
+        _, said = master.communicate()
+        return said.decode(errors="replace").strip() or f"ssh ended with status {master.returncode}"
+
+    def _options(self) -> list[str]:
+        settings = self.settings
+        known_hosts = self._directory / "known_hosts"
+        pinned = bool(settings.host_key)
+        if pinned:
+            known_hosts.write_text(f"{_known_host(settings)} {settings.host_key}\n")
+        options = [
+            "BatchMode=yes",
+            f"ControlPath={self._socket}",
+            "ControlPersist=no",
+            f"ServerAliveInterval={ALIVE_SECONDS}",
+            f"ServerAliveCountMax={ALIVE_COUNT}",
+            f"UserKnownHostsFile={known_hosts}",
+            "GlobalKnownHostsFile=/dev/null",
+            f"StrictHostKeyChecking={'yes' if pinned else 'accept-new'}",
+            "LogLevel=ERROR",
+            *([f"IdentityFile={settings.identity}", "IdentitiesOnly=yes"] if settings.identity else []),
+            *settings.options,
+        ]
+        return ["-p", str(settings.port), *(word for option in options for word in ("-o", option))]
+
+    def _through_master(self) -> list[str]:
+        return ["-o", "ProxyCommand=false", "-o", "ControlMaster=no", *self._options()]
+
+    def _sftp(self, batch: Sequence[str], timeout: float) -> None:
+        options = [word if word != "-p" else "-P" for word in self._through_master()]
+        try:
+            ended = subprocess.run(
+                ["sftp", "-q", *options, "-b", "-", self._destination], input="\n".join(batch).encode() + b"\n", capture_output=True, timeout=timeout
+            )
+        except subprocess.TimeoutExpired:
+            raise CommandTimeout(f"{self._board}: copying did not end within {timeout:g} s", "check the link, or raise timing.transfer") from None
+        if ended.returncode:
+            if not self._alive():
+                raise self._lost(ended.stderr)
+            raise BenchError(
+                f"{self._board}: sftp could not copy: {_last_line(ended.stderr)}", "check the free space on the host, and that its sshd has the sftp subsystem"
+            )
+
+    def _alive(self) -> bool:
+        if self._master is None or self._master.poll() is not None:
+            return False
+        command = ["ssh", "-O", "check", *self._through_master(), self._destination]
+        return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL).returncode == 0
+
+    def _lost(self, said: bytes) -> SshLost:
+        reason = ""
+        if self._master is not None and self._master.poll() is not None and self._master.stderr is not None:
+            with contextlib.suppress(ValueError):
+                reason = _last_line(self._master.stderr.read())
+        return SshLost(f"{self._board}: the SSH connection to {self._place} is gone ({reason or _last_line(said)})", "see the host's console")
+
+    def _raise_final(self, refusal: str) -> None:
+        """Refusals that trying again does not change."""
+        if "REMOTE HOST IDENTIFICATION HAS CHANGED" in refusal or "Host key verification failed" in refusal:
+            raise HostKeyChanged(
+                f"{self._board}: the host key at {self._place} is not the one that ssh.host_key pins",
+                "make sure that it is the right host, then correct ssh.host_key in the bench file",
+                evidence=refusal,
+            )
+        if "Permission denied" in refusal:
+            key = f"the key {self.settings.identity}" if self.settings.identity else "any of your keys"
+            raise KeyRefused(
+                f"{self._board}: {self._place} refused {key} for user {self.settings.user}",
+                "put its public half into the host's authorized_keys, or correct ssh.identity in the bench file",
+                evidence=refusal,
+            )
+
+
+def _known_host(settings: Ssh) -> str:
+    return settings.host if settings.port == 22 else f"[{settings.host}]:{settings.port}"
+
+
+def _first_line(stream: IO[bytes]) -> bytes:
+    """Up to the first line end, or up to the end; the master says one line when it is up and closes its output when it fails."""
+    return stream.readline()
+
+
+def _last_line(said: bytes) -> str:
+    lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "it said nothing"
+
+
+def _quoted(path: str) -> str:
+    """A path as a word of sftp's batch language."""
+    return '"' + re.sub(r'(["\\])', r"\\\1", path) + '"'
