@@ -78,13 +78,15 @@ class SshConnection:
             "check the network, ssh.host and ssh.port, and that sshd runs on the host",
         )
 
-    def run(self, script: str, timeout: float, input: bytes | None = None) -> Result:
+    def run_text(self, script: str, timeout: float, input: bytes | None = None) -> Result:
         """Runs shell text on the host. Raises `SshLost` when the connection broke, `CommandTimeout` when the time was over."""
         command = ["ssh", *self._through_master(), self._destination, "--", script]
         try:
             ended = subprocess.run(command, input=input or b"", capture_output=True, timeout=timeout)
         except subprocess.TimeoutExpired:
-            raise CommandTimeout(f"{self._board}: `{script[-80:]}` did not end within {timeout:g} s", "raise its timeout or look what it waits for") from None
+            raise CommandTimeout(
+                f"{self._board}: `{script[-80:]}` did not end within {timeout:g} s", "raise its timeout or look what it waits for"
+            ) from None
         if ended.returncode == LOST and not self._alive():
             raise self._lost(ended.stderr)
         return Result(ended.returncode, ended.stdout, ended.stderr)
@@ -157,15 +159,21 @@ class SshConnection:
         options = [word if word != "-p" else "-P" for word in self._through_master()]
         try:
             ended = subprocess.run(
-                ["sftp", "-q", *options, "-b", "-", self._destination], input="\n".join(batch).encode() + b"\n", capture_output=True, timeout=timeout
+                ["sftp", "-q", *options, "-b", "-", self._destination],
+                input="\n".join(batch).encode() + b"\n",
+                capture_output=True,
+                timeout=timeout,
             )
         except subprocess.TimeoutExpired:
-            raise CommandTimeout(f"{self._board}: copying did not end within {timeout:g} s", "check the link, or raise timing.transfer") from None
+            raise CommandTimeout(
+                f"{self._board}: copying did not end within {timeout:g} s", "check the link, or raise timing.transfer"
+            ) from None
         if ended.returncode:
             if not self._alive():
                 raise self._lost(ended.stderr)
             raise BenchError(
-                f"{self._board}: sftp could not copy: {_last_line(ended.stderr)}", "check the free space on the host, and that its sshd has the sftp subsystem"
+                f"{self._board}: sftp could not copy: {_last_line(ended.stderr)}",
+                "check the free space on the host, and that its sshd has the sftp subsystem",
             )
 
     def _alive(self) -> bool:
@@ -179,7 +187,9 @@ class SshConnection:
         if self._master is not None and self._master.poll() is not None and self._master.stderr is not None:
             with contextlib.suppress(ValueError):
                 reason = _last_line(self._master.stderr.read())
-        return SshLost(f"{self._board}: the SSH connection to {self._place} is gone ({reason or _last_line(said)})", "see the host's console")
+        return SshLost(
+            f"{self._board}: the SSH connection to {self._place} is gone ({reason or _last_line(said)})", "see the host's console"
+        )
 
     def _raise_final(self, refusal: str) -> None:
         """Refusals that trying again does not change."""

@@ -17,13 +17,13 @@ from harness.clock import Deadline
 from harness.console import KSH, Console, Shell
 from harness.errors import BenchError
 from harness.events import Events
-from harness.host import BySsh, Host, OverConsole
+from harness.host import ConsoleTransport, Host
 from harness.power import PowerSwitch, State
 from harness.ssh import SshConnection
 
 
 class Bench:
-    """What a test gets: `board`, `power`, `host`, `shell` (the host's console), `console(name)` and `line(name)`."""
+    """What a test gets: `board`, `power`, `host`, `host_by_console`, and every serial port by `console(name)`."""
 
     def __init__(self, board: Board, events: Events, consoles: Path, purpose: str) -> None:
         self.board = board
@@ -137,7 +137,8 @@ class Bench:
             with self.events.step("bench.ssh"):
                 self._ssh = SshConnection(board, self.events)
                 self._ssh.connect(Deadline.after(board.seconds("ssh"), "the host's SSH server"))
-        self.host = Host(board, BySsh(self._ssh) if self._ssh else OverConsole(shell), self.events)
+        self.host_by_console = Host(ConsoleTransport(shell), board, self.events)
+        self.host = Host(self._ssh, board, self.events) if self._ssh else self.host_by_console
         self.identity = self.host.run(["uname", "-a"]).text.strip()
         self.events.emit("bench.identity", uname=self.identity, mode=self.mode)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from harness.bench.bench import Bench
 from harness.bench.plan import VdevOption
 from harness.clock import Deadline
-from harness.errors import UseError
 from harness.guest import linux
 from harness.guest.linux import LinuxGuest
 from harness.guest.store import GuestStore
@@ -53,9 +52,6 @@ class LinuxGuests:
             cmdline=(*TELL_DEBUG, *arguments),
         )
         for option in self._options:
-            if not configuration.has_vdev(option.vdev):
-                types = sorted({vdev.type for vdev in configuration.vdevs})
-                raise UseError(f"--vdev-option={option}: no vdev {option.vdev} is in the VM", f"its vdevs are {', '.join(types)}")
             configuration = add_option(configuration, option.vdev, option.option, option.value)
         return with_base_options(configuration, board.vm.base_options)
 

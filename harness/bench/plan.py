@@ -10,6 +10,7 @@ from harness import boardfile
 from harness.boardfile import Board
 from harness.errors import UseError
 from harness.vdev import VdevFile, collect
+from harness.vm import linux
 
 
 @dataclass(frozen=True)
@@ -47,4 +48,11 @@ class Plan:
         found = boardfile.load(board)
         directory = Path(vdevs) if vdevs else found.root / found.vdevs.directory if found.vdevs.directory else None
         files = collect(directory, found.board.arch) if directory else ()
-        return cls(found, files, tuple(VdevOption.parse(text) for text in options))
+        return cls(found, files, tuple(_for_a_known_vdev(VdevOption.parse(text)) for text in options))
+
+
+def _for_a_known_vdev(option: VdevOption) -> VdevOption:
+    known = sorted({vdev.type for vdev in linux.vdevs("console", "second port")})
+    if option.vdev not in known:
+        raise UseError(f"--vdev-option={option}: no vdev {option.vdev} is in any VM of this run", f"there are {', '.join(known)}")
+    return option

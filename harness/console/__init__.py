@@ -13,10 +13,10 @@ slices or attaches reads the log.
 
 from harness.console.console import Console, ConsoleDead, Gap, WriteStalled
 from harness.console.cursor import Cursor, Match, NotSeen
+from harness.console.dialect import ASH, DIALECTS, KSH, Dialect
 from harness.console.log import ByteLog, Stamp
 from harness.console.port import PortBusy, PortMissing
 from harness.console.shell import NoShell, Shell, ShellNoise
-from harness.console.dialect import ASH, DIALECTS, KSH, Dialect
 
 __all__ = [
     "ASH",

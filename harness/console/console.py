@@ -31,7 +31,7 @@ class ConsoleDead(BenchError):
 
 
 class WriteStalled(BenchError):
-    """The port took no more bytes, or their echo did not come back. Usual causes: flow control, a port that vanished, a board that is off."""
+    """The port took no more bytes, or their echo did not come back. Usual causes: flow control, a vanished port, a board that is off."""
 
 
 class Gap(NamedTuple):
@@ -52,7 +52,7 @@ class Console:
         self.name = name
         self.url = url
         self.baud = baud
-        self._events = events
+        self.events = events
         self._clock = clock
         self._port: Port | None = Port(name, url, baud)
         self.log = ByteLog(log_path, clock)
@@ -123,7 +123,7 @@ class Console:
                 self._port.interrupt()
         self._thread.join()
         self.log.wake()
-        self._events.emit("console.close", console=self.name, bytes=self.offset)
+        self.events.emit("console.close", console=self.name, bytes=self.offset)
 
     def __enter__(self) -> Console:
         return self
@@ -142,14 +142,18 @@ class Console:
             piece = piece[sent:]
             if not sent:
                 if deadline.expired:
-                    raise WriteStalled(f"console {self.name} took no bytes for {deadline.seconds:.3g} s{self._note()}", "check the board and the port")
+                    raise WriteStalled(
+                        f"console {self.name} took no bytes for {deadline.seconds:.3g} s{self._note()}", "check the board and the port"
+                    )
                 self._closing.wait(min(_REOPEN, deadline.remaining))
 
     def _await_echo(self, cursor: Cursor, piece: bytes, deadline: Deadline) -> None:
         """The piece's bytes must come back in order; the line may add to them (CR, `^C`, what the board says meanwhile)."""
         for byte in piece:
             if byte >= 0x20 and not cursor.poll(bytes([byte]), deadline):
-                raise WriteStalled(f"console {self.name}: the echo of {piece!r} did not come back", "see its last lines", evidence=self.log.tail())
+                raise WriteStalled(
+                    f"console {self.name}: the echo of {piece!r} did not come back", "see its last lines", evidence=self.log.tail()
+                )
 
     def _pace(self, moment: float) -> None:
         ahead = moment - self._clock.monotonic()
@@ -158,7 +162,9 @@ class Console:
 
     def _check(self) -> None:
         if self._failure:
-            raise ConsoleDead(f"console {self.name} is no longer read: {self._failure}", "start again; its log ends here") from self._failure
+            raise ConsoleDead(
+                f"console {self.name} is no longer read: {self._failure}", "start again; its log ends here"
+            ) from self._failure
         if self._closing.is_set():
             raise ConsoleDead(f"console {self.name} was closed", "open it again")
 
@@ -172,7 +178,7 @@ class Console:
             self._read_on()
         except BaseException as error:
             self._failure = error
-            self._events.emit("console.dead", console=self.name, error=str(error) or type(error).__name__)
+            self.events.emit("console.dead", console=self.name, error=str(error) or type(error).__name__)
         finally:
             with self._using:
                 port, self._port = self._port, None
@@ -200,11 +206,11 @@ class Console:
             if port:
                 port.close()
         self._lost_at = self._clock.monotonic()
-        self._events.emit("console.lost", console=self.name, offset=self.offset, reason=reason)
+        self.events.emit("console.lost", console=self.name, offset=self.offset, reason=reason)
         while not self._closing.wait(_REOPEN):
             with contextlib.suppress(HarnessError):
                 self._port = Port(self.name, self.url, self.baud)
                 self.gaps.append(Gap(self.offset, self._lost_at, self._clock.monotonic()))
-                self._events.emit("console.back", console=self.name, seconds=self.gaps[-1].back - self._lost_at)
+                self.events.emit("console.back", console=self.name, seconds=self.gaps[-1].back - self._lost_at)
                 return True
         return False

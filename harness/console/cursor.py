@@ -26,8 +26,10 @@ Pattern = bytes | re.Pattern[bytes]
 class NotSeen(BenchError):
     """What was awaited on a console did not come in time. Usual causes: the board is off or hangs, or the baud rate is wrong."""
 
-    def __init__(self, name: str, deadline: Deadline, received: int, silence: float, lines: str, note: str = "") -> None:
-        came = f"{received} bytes came, the last of them {silence:.1f} s ago" if received else f"not a byte came, silence for {silence:.1f} s"
+    def __init__(self, name: str, deadline: Deadline, *, received: int, silence: float, lines: str, note: str) -> None:
+        came = (
+            f"{received} bytes came, the last of them {silence:.1f} s ago" if received else f"not a byte came, silence for {silence:.1f} s"
+        )
         super().__init__(
             f"console {name}: {deadline.awaited} was not seen within {deadline.seconds:.3g} s: {came}{note}",
             "see its last lines" if received else "check that the board is on, its cable, and the baud rate",
@@ -126,7 +128,8 @@ class Cursor:
     def not_seen(self, deadline: Deadline) -> NotSeen:
         """The error for a wait that ran out."""
         received = self._log.size - self._offset
-        return NotSeen(self._name, deadline, received, self._log.silence, self._log.tail(start=self._offset), self._note())
+        lines = self._log.tail(start=self._offset)
+        return NotSeen(self._name, deadline, received=received, silence=self._log.silence, lines=lines, note=self._note())
 
     def _is_dead(self) -> bool:
         try:

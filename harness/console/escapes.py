@@ -6,7 +6,7 @@ The invariant: feeding a stream in any pieces gives the same clean bytes; a sequ
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 _ESCAPE = re.compile(
     rb"\x1b(?:"
@@ -73,7 +73,7 @@ class CleanText:
     def drop(self, count: int) -> None:
         """Forgets the first `count` clean bytes."""
         first = self.end_origin(count)
-        keep = bisect_right(self._clean_at, count)
+        keep = bisect_left(self._clean_at, count)
         self._clean_at = [0, *(at - count for at in self._clean_at[keep:])]
         self._raw_at = [first, *self._raw_at[keep:]]
         del self.data[:count]

@@ -21,7 +21,7 @@ _FALLBACK_WAIT = 0.1
 
 
 class PortMissing(BenchError):
-    """A console's device is not there or cannot be reached. Usual causes: the adapter is not plugged in, the board file names another one."""
+    """A console's device is not there or cannot be reached. Usual causes: its adapter is not plugged in, the board file names another."""
 
 
 class PortBusy(BenchError):

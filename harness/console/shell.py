@@ -35,7 +35,7 @@ _LOGIN = re.compile(rb"(?:login|[Pp]assword): ?\Z")
 
 
 class NoShell(BenchError):
-    """No shell answered on a console. Usual causes: the board is off or still boots, a program runs in the foreground, a login is asked for."""
+    """No shell answered on a console. Usual causes: the board is off or still boots, a program runs in the foreground, it wants a login."""
 
 
 class ShellNoise(BenchError):
@@ -72,7 +72,7 @@ class Shell:
                 self._noise("set-up")
                 self._prove(deadline, interrupt_first=True)
             if self._quiet(deadline) and self._teach(deadline):
-                console._events.emit("shell.ready", console=console.name, dialect=dialect.name, echo=self.echo, noise=self.noise)
+                console.events.emit("shell.ready", console=console.name, dialect=dialect.name, echo=self.echo, noise=self.noise)
                 return self
             if deadline.expired:
                 break
@@ -218,7 +218,8 @@ class Shell:
         self.resync(Deadline.after(10, f"the shell after interrupting {deadline.awaited.removeprefix('the end of ')}"))
         raise CommandTimeout(
             f"console {self.console.name}: {deadline.awaited} was not seen within {deadline.seconds:.3g} s, it was interrupted",
-            "raise its timeout or look what it waits for", evidence=lines,
+            "raise its timeout or look what it waits for",
+            evidence=lines,
         )
 
     def _read(self, nonce: tuple[str, str], header: Match) -> Result | None:
@@ -300,7 +301,9 @@ class Shell:
                 half, rest = _nonce(), _nonce()
                 self._cursor.skip()
                 self._type(f"_hp {half} {rest} {number} {len(piece)} {file} '{piece}'", deadline)
-                taken = self._cursor.poll([f"{half}{rest}.{number + 1}+".encode(), self._continued], _within(PATIENCE * (2 + attempt), None))
+                taken = self._cursor.poll(
+                    [f"{half}{rest}.{number + 1}+".encode(), self._continued], _within(PATIENCE * (2 + attempt), None)
+                )
                 if taken and taken.index == 0:
                     break
                 self._noise("piece")
@@ -319,21 +322,30 @@ class Shell:
 
     def _noise(self, what: str) -> None:
         self.noise += 1
-        self.console._events.emit("console.noise", console=self.console.name, what=what, count=self.noise)
+        self.console.events.emit("console.noise", console=self.console.name, what=what, count=self.noise)
 
     def _no_shell(self, what: str) -> NoShell:
         tail = self.console.slice(max(0, self.console.offset - 64))
         if _LOGIN.search(tail):
-            return NoShell(f"console {self.console.name}: a login is asked for where a shell was expected", "let the board log in on its console by itself",
-                           evidence=self.console.log.tail())
+            return NoShell(
+                f"console {self.console.name}: a login is asked for where a shell was expected",
+                "let the board log in on its console by itself",
+                evidence=self.console.log.tail(),
+            )
         error = self._cursor.not_seen(Deadline.after(0, "a shell"))
         heard = f"{error.received} bytes came" if error.received else f"silence for {error.silence:.1f} s"
-        return NoShell(f"console {self.console.name}: {what}; {heard}", "check that the board is on and what runs on its console",
-                       evidence=self.console.log.tail())
+        return NoShell(
+            f"console {self.console.name}: {what}; {heard}",
+            "check that the board is on and what runs on its console",
+            evidence=self.console.log.tail(),
+        )
 
     def _too_noisy(self) -> ShellNoise:
-        return ShellNoise(f"console {self.console.name}: output could not be read unharmed in {TRIES} tries", "silence what else talks on that console",
-                          evidence=self.console.log.tail())
+        return ShellNoise(
+            f"console {self.console.name}: output could not be read unharmed in {TRIES} tries",
+            "silence what else talks on that console",
+            evidence=self.console.log.tail(),
+        )
 
 
 def _nonce() -> str:

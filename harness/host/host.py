@@ -1,51 +1,32 @@
-"""The host: commands with an environment that is always given, files, and processes that outlive the command that started them.
+"""What is done on the hypervisor host.
 
-A command by SSH is no login shell and has no profile; one on the console may have any. So PATH and LD_LIBRARY_PATH of the board file
-go with every command, and a command does the same on both ways.
+The invariant: arguments become shell text in `harness.command.quote` and nowhere else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from harness.boardfile import Board
 from harness.command import CommandFailed, Result, exports, quote
 from harness.errors import BenchError
 from harness.events import Events
 from harness.host.process import START, HostProcess
-
-LISTING = """\
-for directory do
-    if test -d "$directory"; then find "$directory" -type d; find "$directory" -type f -exec cksum {} +; fi
-done | sort
-"""
-
-
-class MissingOnHost(BenchError):
-    """A file the host should have is not there."""
-
-
-class Transport(Protocol):
-    """A way to the host."""
-
-    def run(self, script: str, timeout: float, input: bytes | None = None) -> Result: ...
-
-    def put(self, files: Mapping[Path, str], timeout: float) -> None: ...
-
-    def get(self, files: Mapping[str, Path], timeout: float) -> None: ...
+from harness.host.transport import Transport
 
 
 class Host:
-    """The QNX side that runs `qvm`."""
+    """The host of one board, over one transport."""
 
-    def __init__(self, board: Board, transport: Transport, events: Events) -> None:
-        self._board = board
-        self._transport = transport
+    def __init__(self, transport: Transport, board: Board, events: Events) -> None:
+        self.transport = transport
+        self._name = board.name
+        self._digest = board.host.digest
+        self._command_seconds = board.seconds("command")
+        self._transfer_seconds = board.seconds("transfer")
         self._events = events
-        profile = board.host
-        self.environment = {"PATH": ":".join(profile.path), "LD_LIBRARY_PATH": ":".join(profile.library_path)}
+        self.environment = {"PATH": ":".join(board.host.path), "LD_LIBRARY_PATH": ":".join(board.host.library_path)}
         """What every command gets."""
 
     def run(
@@ -57,52 +38,60 @@ class Host:
         input: bytes | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Result:
-        """Runs a program with its arguments, each unchanged. `timeout` in seconds, by default the board's for a command.
+        """Runs a program; `timeout` (seconds) is the board's for commands unless given, `environment` is added to the host's own.
 
-        Raises `CommandFailed` when `check` and its status is not 0, `CommandTimeout`, or what the way to the host raises.
+        Raises `CommandFailed` for a status other than 0 unless `check` is False, `CommandTimeout`, or what the transport raises.
         """
-        script = exports({**self.environment, **(environment or {})}) + quote(argv)
-        result = self._transport.run(script, timeout or self._board.seconds("command"), input)
-        self._events.emit("host.run", argv=list(argv), status=result.status)
+        command = quote(argv)
+        seconds = self._command_seconds if timeout is None else timeout
+        result = self.transport.run_text(exports({**self.environment, **(environment or {})}) + command, seconds, input)
         if check and result.status:
-            raise CommandFailed(self._board.name, quote(argv), result)
+            raise CommandFailed(f"{self._name}, host", command[:200], result)
         return result
 
     def put(self, files: Mapping[Path, str]) -> None:
-        """Copies local files to paths on the host, in one go."""
-        with self._events.step("host.put", files={str(local): remote for local, remote in files.items()}):
-            self._transport.put(files, self._board.seconds("transfer"))
+        """Copies local files to paths on the host, all in one session. Their directories must be there."""
+        with self._events.step("host.put", files=list(files.values()), bytes=sum(path.stat().st_size for path in files if path.exists())):
+            self.transport.put(files, self._transfer_seconds)
 
     def get(self, files: Mapping[str, Path]) -> None:
-        """Copies files of the host to local paths, in one go."""
-        with self._events.step("host.get", files={remote: str(local) for remote, local in files.items()}):
-            self._transport.get(files, self._board.seconds("transfer"))
+        """Copies files from the host to local paths, all in one session."""
+        with self._events.step("host.get", files=list(files)):
+            self.transport.get(files, self._transfer_seconds)
 
     def exists(self, path: str) -> bool:
+        """Whether there is anything at a path."""
         return self.run(["test", "-e", path], check=False).status == 0
 
+    def read(self, path: str) -> bytes:
+        """The bytes of a file. Raises `CommandFailed` when there is none."""
+        return self.run(["cat", path]).stdout
+
+    def listing(self, directories: Sequence[str]) -> tuple[str, ...]:
+        """Every path below some directories with the checksum of each file, sorted; a directory that is not there has none."""
+        script = 'for d do if test -d "$d"; then find "$d" -type f -exec cksum {} +; find "$d" ! -type f; fi; done'
+        return tuple(sorted(self.run(["sh", "-c", script, "sh", *directories]).text.splitlines()))
+
     def digest(self, paths: Sequence[str]) -> dict[str, str]:
-        """The digest of each file by the tool that `host.digest` names, in hex. Raises `MissingOnHost`."""
-        result = self.run([self._board.host.digest, *paths], check=False, timeout=self._board.seconds("transfer"))
-        found = {path: digest for digest, _, path in (line.partition("  ") for line in result.text.splitlines())}
-        missing = [path for path in paths if path not in found]
-        if missing:
-            said = result.stderr.decode(errors="replace").strip()
-            raise MissingOnHost(f"{self._board.name}: {self._board.host.digest} has no answer for {', '.join(missing)}", "see what it said", evidence=said)
+        """The digest of each file by the host's own tool (`host.digest` of the board file), all in one command."""
+        if not paths:
+            return {}
+        lines = self.run([self._digest, *paths], timeout=self._transfer_seconds).text.splitlines()
+        found = {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
+        if set(found) != set(paths):
+            raise BenchError(
+                f"{self._name}, host: {self._digest} printed no digest for {', '.join(sorted(set(paths) - set(found)))}",
+                "check host.digest in the board file",
+                evidence="\n".join(lines),
+            )
         return found
 
-    def listing(self, directories: Sequence[str]) -> list[str]:
-        """Every directory below some directories, and every file with its checksum; sorted, for comparison."""
-        return self.run(["sh", "-c", LISTING, "sh", *directories]).text.splitlines()
-
     def start(self, argv: Sequence[str], directory: str, name: str, environment: Mapping[str, str] | None = None) -> HostProcess:
-        """Starts a program that goes on when the command that started it is over, in `directory`.
-
-        Its output, errors and exit status are kept there in `NAME.out`, `NAME.err` and `NAME.status`.
-        """
+        """Starts a program that goes on when the connection ends. It runs in `directory`, and leaves NAME.out, .err and .status there."""
         result = self.run(["sh", "-c", START, "sh", directory, name, *argv], environment=environment)
         pid = result.text.strip()
         if not pid.isdigit():
-            raise BenchError(f"{self._board.name}: `{quote(argv)}` could not be started: {result.text!r}", f"check that {directory} is writable")
-        self._events.emit("host.start", argv=list(argv), pid=int(pid), directory=directory)
-        return HostProcess(self.run, int(pid), f"{directory}/{name}")
+            raise CommandFailed(f"{self._name}, host", quote(argv)[:200], result)
+        process = HostProcess(self.run, f"{directory.rstrip('/')}/{name}", int(pid))
+        self._events.emit("host.start", argv=list(argv), directory=directory, name=name, pid=process.pid)
+        return process

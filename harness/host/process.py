@@ -1,89 +1,118 @@
-"""A process on the host that outlives the command that started it; its output and exit status are files beside each other.
+"""A process on the host that outlives the connection it was started over.
 
-The invariant: it is signalled by its own id and never by SIGKILL, and only while it has not ended.
+The invariant: its exit status is in a file that a shell which waited for it wrote, so it is known however late somebody asks, and a
+process number is never signalled once that file is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Protocol
 
 from harness.clock import Deadline
 from harness.command import Result
 from harness.errors import BenchError
 
-LOOK = 5.0
-"""Seconds that one command on the host waits for the end; then the deadline is looked at again."""
-
 START = """\
 cd "$1" || exit
-name=$2
+base=$1/$2
 shift 2
-rm -f "$name.status"
-( trap '' HUP
-  "$@" >"$name.out" 2>"$name.err" </dev/null &
-  pid=$!
-  echo $pid
-  exec >/dev/null 2>&1 </dev/null
-  wait $pid
-  echo $? >"$name.part"
-  mv "$name.part" "$name.status"
-) &
+rm -f "$base.status"
+pid=$({
+    trap '' HUP
+    (trap - INT QUIT; exec "$@") </dev/null >"$base.out" 2>"$base.err" &
+    echo $!
+    exec >/dev/null
+    wait $!
+    echo $? >"$base.status"
+} 2>/dev/null &)
+echo "$pid"
 """
-"""$1 directory, $2 name, then the command. Prints the process's own id; the subshell that waits for it holds no descriptor of ours."""
+"""$1 the directory, $2 the name, then the command. A shell lets what it starts in the background ignore SIGINT and SIGQUIT; those
+mean something to qvm, so they are given back. The number is printed when the process is there: the inner shell's output ends then."""
 
-AWAIT = """\
+POLL = """\
+if test -s "$1.status"; then cat "$1.status"
+elif kill -0 "$2" 2>/dev/null; then echo running
+elif test -s "$1.status"; then cat "$1.status"
+else echo lost; fi
+"""
+WAIT = (
+    """\
 tries=0
-until test -s "$1.status" || test $tries -ge $3; do
-    if ! kill -0 $2 2>/dev/null; then sleep 0.1; test -s "$1.status" || { echo gone; exit; }; fi
-    sleep 0.05
+until test -s "$1.status" || test $tries -ge "$3"; do
+    kill -0 "$2" 2>/dev/null || test -s "$1.status" || sleep 0.1
+    sleep 0.1
     tries=$((tries + 1))
 done
-cat "$1.status" 2>/dev/null
-exit 0
 """
-"""$1 the files' common path, $2 the process, $3 twentieths of a second."""
+    + POLL
+)
+SIGNAL = 'test -s "$1.status" || kill -s "$3" "$2"'
+
+LOOK = 2.0
+"""Seconds the host itself waits before it is asked again."""
 
 
 class ProcessLost(BenchError):
-    """A process is gone and nobody waited for it: the host was restarted."""
+    """A process is gone and left no exit status: the shell that waited for it was killed, or the host rebooted."""
+
+
+class Run(Protocol):
+    """`Host.run`."""
+
+    def __call__(self, argv: Sequence[str], check: bool = True, /) -> Result: ...
 
 
 class HostProcess:
-    """A detached process. Made by `Host.start`."""
+    """Made by `Host.start`."""
 
-    def __init__(self, run: Callable[..., Result], pid: int, base: str) -> None:
+    def __init__(self, run: Run, base: str, pid: int) -> None:
         self._run = run
         self._base = base
-        self._status: int | None = None
         self.pid = pid
+        self._status: int | None = None
 
     def poll(self) -> int | None:
-        """The exit status, None while it runs. A process ended by signal N has status 128 + N. Raises `ProcessLost`."""
-        return self._look(0)
+        """The exit status, 128 + N for a death by signal N; None while it runs. Raises `ProcessLost`."""
+        if self._status is None:
+            self._take(self._script(POLL))
+        return self._status
 
     def wait(self, deadline: Deadline) -> int | None:
         """The exit status once it has ended, None when it did not by the deadline. Raises `ProcessLost`."""
-        status = self._look(min(LOOK, deadline.remaining))
-        while status is None and not deadline.expired:
-            status = self._look(min(LOOK, deadline.remaining))
-        return status
+        while self._status is None and not deadline.expired:
+            tenths = max(1, int(10 * min(LOOK, deadline.remaining)))
+            self._take(self._script(WAIT, str(tenths)))
+        return self._status
 
     def signal(self, name: str) -> None:
-        """Sends a signal, "TERM" for instance, unless it has ended."""
-        assert name != "KILL", "never SIGKILL: on QNX it leaves the hardware as it is"
-        if self._status is None:
-            self._run(["kill", f"-{name}", str(self.pid)], check=False)
+        """Sends a signal (`TERM`, `QUIT`, `USR1`); nothing when it has ended. Raises `ValueError` for KILL, which no qvm may get."""
+        short = name.upper().removeprefix("SIG")
+        if short in ("KILL", "9"):
+            raise ValueError("a process on the host is never killed by SIGKILL: it would leave the hardware as it is")
+        if self._status is None and self._script(SIGNAL, short, check=False).status and self.poll() is None:
+            raise BenchError(f"SIG{short} could not be sent to process {self.pid} on the host", "see which user runs it")
 
     def stdout(self) -> bytes:
+        """All it printed so far."""
         return self._run(["cat", f"{self._base}.out"]).stdout
 
     def stderr(self) -> bytes:
         return self._run(["cat", f"{self._base}.err"]).stdout
 
-    def _look(self, seconds: float) -> int | None:
-        if self._status is None:
-            said = self._run(["sh", "-c", AWAIT, "sh", self._base, str(self.pid), str(int(20 * seconds))], timeout=seconds + 10).text.strip()
-            if said == "gone":
-                raise ProcessLost(f"process {self.pid} ({self._base}) is gone without a trace", "see the host's console: was it restarted?")
-            self._status = int(said) if said.isdigit() else None
-        return self._status
+    def _script(self, script: str, *arguments: str, check: bool = True) -> Result:
+        return self._run(["sh", "-c", script, "sh", self._base, str(self.pid), *arguments], check)
+
+    def _take(self, result: Result) -> None:
+        """A process that just ended has no status for a moment, until the shell that waits for it has written it."""
+        answer = result.text.strip()
+        if answer == "lost":
+            answer = self._script(WAIT, "5").text.strip()
+        if answer.isdigit():
+            self._status = int(answer)
+        elif answer != "running":
+            raise ProcessLost(
+                f"process {self.pid} on the host is gone without an exit status ({self._base}.status)",
+                "see on the console what became of the host",
+            )

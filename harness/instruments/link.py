@@ -79,7 +79,9 @@ class Link:
         identity = self._ask("*IDN?", patience)
         if self.identity and identity != self.identity:
             self.close()
-            raise InstrumentSilent(f"{self.name} at {self.resource} now says it is {identity!r}; it was {self.identity!r}", "check its address")
+            raise InstrumentSilent(
+                f"{self.name} at {self.resource} now says it is {identity!r}; it was {self.identity!r}", "check its address"
+            )
         if not self.identity:
             self._events.emit("instrument.open", name=self.name, resource=self.resource, identity=identity)
         self.identity = identity
@@ -114,7 +116,9 @@ class Link:
         self.close()
         reason = _reason(errors[0]) if errors else f"no answer within {deadline.seconds:.3g} s"
         self._events.emit("instrument.poisoned", name=self.name, what=what, reason=reason)
-        raise InstrumentSilent(f"{self.name} at {self.resource}: {what}: {reason}", "check that it is on, its address, and that nobody else uses it")
+        raise InstrumentSilent(
+            f"{self.name} at {self.resource}: {what}: {reason}", "check that it is on, its address, and that nobody else uses it"
+        )
 
 
 @cache

@@ -31,8 +31,17 @@ class ScpiSwitch:
     """Satisfies `PowerSwitch`."""
 
     def __init__(
-        self, link: Link, channel: int, reset_channel: int | None, off_time: float, seconds: float, events: Events, clock: Clock = SYSTEM
+        self,
+        link: Link,
+        events: Events,
+        *,
+        channel: int,
+        reset_channel: int | None,
+        off_time: float,
+        seconds: float,
+        clock: Clock = SYSTEM,
     ) -> None:
+        """`off_time`: least seconds off before it is switched on; `seconds`: what each operation may take."""
         self._link = link
         self._channel = channel
         self._reset_channel = reset_channel
@@ -49,7 +58,14 @@ class ScpiSwitch:
         power = board.power
         if not power.resource:
             raise UseError(f"{board.files[-1]}: power.resource is missing", "add the VISA resource of the bench supply")
-        return cls(Link(power.resource, "bench supply", events), power.channel, power.reset_channel, power.off_time, board.seconds("power"), events)
+        return cls(
+            Link(power.resource, "bench supply", events),
+            events,
+            channel=power.channel,
+            reset_channel=power.reset_channel,
+            off_time=power.off_time,
+            seconds=board.seconds("power"),
+        )
 
     def state(self) -> State:
         try:
@@ -79,7 +95,9 @@ class ScpiSwitch:
     def reset(self) -> None:
         channel = self._reset_channel
         if channel is None:
-            raise NotAvailable("this bench has no relay on the reset line", "add power.reset_channel to the bench file, or power-cycle the board")
+            raise NotAvailable(
+                "this bench has no relay on the reset line", "add power.reset_channel to the bench file, or power-cycle the board"
+            )
         with self._events.step("power.reset", channel=channel):
             try:
                 self._switch(channel, State.ON)
@@ -96,8 +114,10 @@ class ScpiSwitch:
         self._link.write(f":OUTP CH{channel},{state.upper()}", deadline)
         while (read := self._read(channel, deadline)) is not state:
             if deadline.remaining <= _LOOK_AGAIN:
-                raise PowerFault(f"channel {channel} of the {self._link.name} was switched {state} and reads {read}",
-                                 "check the supply's protection and that the channel is the board's")
+                raise PowerFault(
+                    f"channel {channel} of the {self._link.name} was switched {state} and reads {read}",
+                    "check the supply's protection and that the channel is the board's",
+                )
             threading.Event().wait(_LOOK_AGAIN)
 
     def _read(self, channel: int, deadline: Deadline) -> State:
@@ -117,5 +137,3 @@ class ScpiSwitch:
 
     def _deadline(self, awaited: str) -> Deadline:
         return Deadline.after(self._seconds, awaited, self._clock)
-
-

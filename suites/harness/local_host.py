@@ -1,107 +1,74 @@
-"""A hypervisor host that is this machine: the harness's host operations with real processes, for tests that need no board."""
+"""A hypervisor host that is this machine: `harness.host.Host` over a transport that needs no board and no network."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shlex
+import re
 import shutil
-import signal
 import subprocess
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.boardfile import Board
 from harness.boardfile.schema import About, HostProfile
-from harness.clock import Deadline
-from harness.command import CommandFailed, Result
+from harness.command import Result
+from harness.events import Events
+from harness.host import Host
+
+SIGNAL = re.compile(r"kill -s .* ([A-Z]+)$", re.DOTALL)
+"""How `HostProcess` sends one: the name is the script's last argument."""
 
 
-class LocalProcess:
-    """A child whose output goes to files, and who is gone for everybody the moment it ends, as below a shell that waits for it."""
-
-    def __init__(self, argv: Sequence[str], directory: Path, name: str, environment: Mapping[str, str]) -> None:
-        self.out, self.err = directory / f"{name}.out", directory / f"{name}.err"
-        with self.out.open("wb") as out, self.err.open("wb") as err:
-            self.child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**os.environ, **environment})
-        threading.Thread(target=self.child.wait, daemon=True).start()
-        self.signals: list[str] = []
-
-    @property
-    def pid(self) -> int:
-        return self.child.pid
-
-    def poll(self) -> int | None:
-        return _as_shell(self.child.poll())
-
-    def wait(self, deadline: Deadline) -> int | None:
-        try:
-            return _as_shell(self.child.wait(deadline.remaining))
-        except subprocess.TimeoutExpired:
-            return None
-
-    def signal(self, name: str) -> None:
-        self.signals.append(name)
-        self.child.send_signal(getattr(signal, f"SIG{name}"))
-
-    def stdout(self) -> bytes:
-        return self.out.read_bytes()
-
-    def stderr(self) -> bytes:
-        return self.err.read_bytes()
-
-
-class LocalHost:
+class LocalTransport:
     """Counts its round trips; `spoil` makes every copy whose name holds it arrive with a byte changed."""
 
     def __init__(self) -> None:
         self.trips = 0
         self.spoil = ""
-        self.processes: list[LocalProcess] = []
+        self.scripts: list[str] = []
 
-    def run(self, argv: Sequence[str], check: bool = True) -> Result:
+    @property
+    def signals(self) -> list[str]:
+        """The signals that were sent, in order."""
+        return [found[1] for script in self.scripts if (found := SIGNAL.search(script))]
+
+    def run_text(self, script: str, timeout: float, input: bytes | None = None) -> Result:
         self.trips += 1
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        result = Result(done.returncode, done.stdout, done.stderr)
-        if check and result.status:
-            raise CommandFailed("this machine", shlex.join(argv), result)
-        return result
+        self.scripts.append(script)
+        done = subprocess.run(["sh", "-c", script], input=input or b"", capture_output=True, timeout=timeout, check=False)
+        return Result(done.returncode, done.stdout, done.stderr)
 
-    def put(self, files: Mapping[Path, str]) -> None:
+    def put(self, files: Mapping[Path, str], timeout: float) -> None:
+        assert timeout > 0
         self.trips += 1
         for local, remote in files.items():
             shutil.copyfile(local, remote)
             if self.spoil and self.spoil in remote:
-                with Path(remote).open("r+b") as copy:
-                    first = copy.read(1)
-                    copy.seek(0)
-                    copy.write(bytes([first[0] ^ 1]))
+                content = bytearray(Path(remote).read_bytes())
+                content[0] ^= 1
+                Path(remote).write_bytes(content)
 
-    def digest(self, paths: Sequence[str]) -> dict[str, str]:
+    def get(self, files: Mapping[str, Path], timeout: float) -> None:
+        assert timeout > 0
         self.trips += 1
-        return {path: hashlib.sha1(Path(path).read_bytes(), usedforsecurity=False).hexdigest() for path in paths}
-
-    def exists(self, path: str) -> bool:
-        self.trips += 1
-        return Path(path).exists()
-
-    def start(self, argv: Sequence[str], directory: str, name: str, environment: Mapping[str, str]) -> LocalProcess:
-        self.trips += 1
-        process = LocalProcess(argv, Path(directory), name, environment)
-        self.processes.append(process)
-        return process
-
-
-def _as_shell(status: int | None) -> int | None:
-    """A death by signal as a shell reports it."""
-    return 128 - status if status is not None and status < 0 else status
+        for remote, local in files.items():
+            shutil.copyfile(remote, local)
 
 
 def board(directory: Path) -> Board:
     """A board file for this machine whose host keeps everything below a directory."""
     profile = HostProfile(
-        scratch=str(directory / "data" / "harness"), vdev_directory=str(directory / "dll"), library_path=("/lib", "/lib/dll")
+        path=(str(directory / "bin"), "/usr/sbin", "/usr/bin", "/sbin", "/bin"),
+        library_path=("/lib", "/lib/dll"),
+        scratch=str(directory / "data" / "harness"),
+        vdev_directory=str(directory / "dll"),
     )
     about = About(description="this machine", arch="x86_64", os="qnx-8.0")
     return Board(name="local", files=(), board=about, host=profile)
+
+
+def host(directory: Path, transport: LocalTransport, events: Events) -> Host:
+    """The host of `board(directory)`. Its `sh` is mksh, as close to QNX's ksh as Debian comes."""
+    shell = directory / "bin" / "sh"
+    shell.parent.mkdir()
+    shell.symlink_to(shutil.which("mksh") or "mksh")
+    return Host(transport, board(directory), events)

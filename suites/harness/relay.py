@@ -11,13 +11,11 @@ import os
 import pty
 import random
 import select
-import signal
 import subprocess
-import termios
 import threading
 import time
 import tty
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 KERNEL_LINE = b"\r\n[ 1234.567890] usb 1-1: new high-speed USB device number 3 using xhci_hcd\r\n"
 FIFO = 16
@@ -61,8 +59,7 @@ class Relay:
     def _down(self) -> None:
         self._pump(self._near, self._far, self._with_losses)
 
-    def _pump(self, source: int, target: int, change: object) -> None:
-        assert callable(change)
+    def _pump(self, source: int, target: int, change: Callable[[bytes], bytes]) -> None:
         free = 0.0
         while True:
             poll = select.poll()
@@ -103,9 +100,8 @@ def shell(argv: Sequence[str], **line: float) -> Iterator[Relay]:
     """A shell as root's console shell is: interactive, on a tty that is its controlling terminal, at the far end of a line."""
     far, slave = pty.openpty()
     environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/", "TERM": "vt100", "PS1": "# "}
-    process = subprocess.Popen(
-        argv, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True, preexec_fn=lambda: _control(0)
-    )
+    command = ["setsid", "--ctty", *argv]
+    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment)
     os.close(slave)
     relay = Relay(far, **line)  # type: ignore[arg-type]
     try:
@@ -116,11 +112,5 @@ def shell(argv: Sequence[str], **line: float) -> Iterator[Relay]:
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
             process.wait()
-
-
-def _control(descriptor: int) -> None:
-    import fcntl
-
-    fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)

@@ -14,7 +14,7 @@ from harness.guest.linux import GuestImages, Interrupt, build, parse_interrupts
 from harness.guest.linux.image import ModuleMissing, with_dependencies
 from harness.guest.linux.milestones import MILESTONES, READY, fatal, progress, sightings
 from harness.guest.store import CopyFailed, GuestStore
-from suites.harness.local_host import LocalHost
+from suites.harness.local_host import LocalTransport, host
 
 RECORDED = Path(__file__).with_name("recorded") / "linux-6.1-boot.log"
 """The console of a Debian 6.1 cloud kernel with our initrd, booted directly by QEMU."""
@@ -146,12 +146,12 @@ def test_the_same_packages_give_the_same_images(images: GuestImages, tmp_path: P
 
 class Store:
     def __init__(self, directory: Path) -> None:
-        self.host = LocalHost()
+        self.transport = LocalTransport()
         self.directory = directory / "data" / "guests"
         self.seen: list[Event] = []
         events = Events()
         events.listen(self.seen.append)
-        self.store = GuestStore(self.host, str(self.directory), events)
+        self.store = GuestStore(host(directory, self.transport, events), str(self.directory), events)
         self.image = directory / "vmlinuz"
         self.image.write_bytes(b"kernel")
         self.files = {self.image: hashlib.sha1(b"kernel").hexdigest()}
@@ -184,7 +184,7 @@ def test_a_spoiled_image_on_the_host_is_replaced(store: Store) -> None:
 
 
 def test_a_spoiled_copy_never_gets_its_name(store: Store) -> None:
-    store.host.spoil = "vmlinuz"
+    store.transport.spoil = "vmlinuz"
     with pytest.raises(CopyFailed, match="vmlinuz on the host has SHA-1") as failure:
         store.store.keep(store.files)
     assert isinstance(failure.value, BenchError)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from harness.vm import (
     linux_configuration,
     parse,
 )
-from suites.harness.local_host import LocalHost, board
+from suites.harness.local_host import LocalTransport, board, host
 
 BEGIN = """\
 #!/bin/sh
@@ -41,13 +42,25 @@ IDLE = "while :; do sleep 0.02; done\n"
 class Bench:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.host = LocalHost()
+        self.transport = LocalTransport()
         self.systems = directory / "qvm"
         self.seen: list[Event] = []
         self.events = Events()
         self.events.listen(self.seen.append)
+        self.host = host(directory, self.transport, self.events)
         self.program = directory / "sbin-qvm"
         self.deployment = Deployment.install(self.host, board(directory), [], run="1", events=self.events)
+
+    @property
+    def pid(self) -> int:
+        """Of the last process that was started."""
+        return int([event.fields["pid"] for event in self.seen if event.name == "host.start"][-1])
+
+    def await_end(self) -> None:
+        """Until the last process that was started is gone."""
+        deadline = within(5)
+        while Path(f"/proc/{self.pid}").exists():
+            assert not deadline.expired
 
     def qvm(self, script: str) -> Qvm:
         self.program.write_text(BEGIN.format(systems=self.systems) + script)
@@ -123,7 +136,7 @@ def test_a_deaf_guest_has_its_power_cut(bench: Bench) -> None:
     qvm.start(within(5))
     ending = qvm.stop(within(0.3), within(5))
     assert (ending.status, ending.signal) == (3, "SIGQUIT")
-    assert bench.host.processes[-1].signals == ["TERM", "QUIT"]
+    assert bench.transport.signals == ["TERM", "QUIT"]
 
 
 def test_a_power_cut_comes_without_warning(bench: Bench) -> None:
@@ -131,7 +144,7 @@ def test_a_power_cut_comes_without_warning(bench: Bench) -> None:
     qvm.start(within(5))
     ending = qvm.cut(within(5))
     assert (ending.status, ending.signal) == (3, "SIGQUIT")
-    assert bench.host.processes[-1].signals == ["QUIT"]
+    assert bench.transport.signals == ["QUIT"]
     assert qvm.stop(within(5)) == ending
 
 
@@ -139,15 +152,13 @@ def test_a_stuck_qvm_is_never_killed(bench: Bench) -> None:
     """What is left is the board's power switch."""
     qvm = bench.qvm(RUN + "trap '' TERM QUIT\n" + IDLE)
     qvm.start(within(5))
-    process = bench.host.processes[-1]
     try:
         with pytest.raises(QvmStuck, match="does not end on SIGQUIT"):
             qvm.stop(within(0.2), within(0.2))
-        assert process.signals == ["TERM", "QUIT"]
-        assert process.child.poll() is None
+        assert bench.transport.signals == ["TERM", "QUIT"]
+        assert qvm.running
     finally:
-        process.child.kill()
-        process.child.wait()
+        os.kill(bench.pid, signal.SIGKILL)
 
 
 def test_a_refused_configuration_shows_qvms_own_text(bench: Bench) -> None:
@@ -173,13 +184,14 @@ def test_a_qvm_that_ends_by_itself_before_it_is_ready(bench: Bench, status: str,
 
 def test_the_directory_of_a_dead_qvm_is_no_readiness(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash may leave /dev/qvm/SYSTEM behind; here it always happens before the harness looks."""
-    run = bench.host.run
+    run_text = bench.transport.run_text
 
-    def run_after_the_crash(argv: Sequence[str], check: bool = True) -> Result:
-        bench.host.processes[-1].wait(within(5))
-        return run(argv, check)
+    def after_the_crash(script: str, timeout: float, input: bytes | None = None) -> Result:
+        if "test -d" in script:
+            bench.await_end()
+        return run_text(script, timeout, input)
 
-    monkeypatch.setattr(bench.host, "run", run_after_the_crash)
+    monkeypatch.setattr(bench.transport, "run_text", after_the_crash)
     with pytest.raises(QvmEnded, match="unexpected vdev error"):
         bench.qvm("mkdir -p $systems/guest-1; exit 6\n").start(within(5))
 
@@ -188,7 +200,7 @@ def test_a_qvm_that_ends_by_itself_later(bench: Bench) -> None:
     qvm = bench.qvm(RUN + "echo vdev trouble; test -e $systems/go && exit 6\nwhile ! test -e $systems/go; do sleep 0.02; done\nexit 6\n")
     qvm.start(within(5))
     (bench.systems / "go").touch()
-    assert bench.host.processes[-1].wait(within(5)) == 6
+    bench.await_end()
     with pytest.raises(QvmEnded, match="unexpected vdev error") as ended:
         qvm.check_alive()
     assert "vdev trouble" in ended.value.evidence
@@ -201,14 +213,14 @@ def test_a_guest_that_switches_itself_off_is_no_trouble(bench: Bench) -> None:
     (bench.systems / "go").touch()
     assert qvm.wait(within(5)) == 0
     qvm.check_alive()
-    assert (qvm.stop(within(5)).signal, bench.host.processes[-1].signals) == ("", [])
+    assert (qvm.stop(within(5)).signal, bench.transport.signals) == ("", [])
 
 
 def test_a_vm_of_the_same_name_is_not_touched(bench: Bench) -> None:
     (bench.systems / "guest-1").mkdir(parents=True)
     with pytest.raises(SystemBusy):
         bench.qvm(RUN + IDLE).start(within(5))
-    assert bench.host.processes == []
+    assert not [event for event in bench.seen if event.name == "host.start"]
 
 
 @pytest.mark.parametrize("action", ["dryrun", "start"])
@@ -226,11 +238,11 @@ def test_a_vdev_that_blocks_qvm_is_no_hang(bench: Bench, action: str) -> None:
     with pytest.raises(QvmStuck, match=r"within 0\.4 s") as stuck:
         getattr(qvm, action)(within(0.4))
     assert stuck.value.evidence == "configuring"
-    assert bench.host.processes[-1].child.poll() is not None
+    bench.await_end()
 
 
 def test_what_cannot_work_never_reaches_the_host(bench: Bench) -> None:
-    trips = bench.host.trips
+    trips = bench.transport.trips
     with pytest.raises(ConfigurationFault):
         Qvm(
             bench.host,
@@ -240,7 +252,7 @@ def test_what_cannot_work_never_reaches_the_host(bench: Bench) -> None:
             evidence=bench.directory / "vm",
             events=bench.events,
         )
-    assert bench.host.trips == trips
+    assert bench.transport.trips == trips
 
 
 def test_the_events_tell_the_life_of_a_vm(bench: Bench) -> None:

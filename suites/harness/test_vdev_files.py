@@ -11,7 +11,7 @@ import pytest
 
 from harness.events import Event, Events
 from harness.vdev import Deployment, DeploymentFailed, Leftovers, NotAVdev, VdevFile, collect, defects
-from suites.harness.local_host import LocalHost, board
+from suites.harness.local_host import LocalTransport, board, host
 
 SOURCE = """
 #include <stdlib.h>
@@ -147,7 +147,7 @@ class Bench:
     """A local host with a scratch directory that is not there yet and the host's own vdev in place."""
 
     def __init__(self, directory: Path, vdev: Path) -> None:
-        self.host = LocalHost()
+        self.transport = LocalTransport()
         self.own = directory / "dll"
         self.own.mkdir()
         (self.own / "vdev-timer8254.so").write_bytes(b"the host's own")
@@ -156,6 +156,7 @@ class Bench:
         self.seen: list[Event] = []
         self.events = Events()
         self.events.listen(self.seen.append)
+        self.host = host(directory, self.transport, self.events)
         self.root = directory
 
     def deploy(self, run: str = "1") -> Deployment:
@@ -182,9 +183,9 @@ def test_a_deployed_vdev_comes_before_the_hosts_own(bench: Bench) -> None:
 def test_deployment_takes_three_round_trips_and_one_back(bench: Bench) -> None:
     """On a board each costs a process over SSH; deployment must stay below a third of a boot."""
     deployment = bench.deploy()
-    assert bench.host.trips == 3
+    assert bench.transport.trips == 3
     deployment.restore()
-    assert bench.host.trips == 4
+    assert bench.transport.trips == 4
 
 
 def test_restoring_leaves_the_host_as_found(bench: Bench) -> None:
@@ -226,7 +227,7 @@ def test_a_second_deployment_of_a_run_leaves_the_first(bench: Bench) -> None:
 
 def test_a_copy_that_differs_fails_and_leaves_nothing(bench: Bench) -> None:
     before = bench.tree()
-    bench.host.spoil = "vdev-timer8254"
+    bench.transport.spoil = "vdev-timer8254"
     with pytest.raises(DeploymentFailed, match=r"the sha1sum of vdev-timer8254\.so is \w+ on the host"):
         bench.deploy()
     assert bench.tree() == before

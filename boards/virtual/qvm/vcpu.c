@@ -187,7 +187,7 @@ void vcpus_start(void)
 
     sigaction(kick_signal(), &kick, NULL);
     for (started = 0; started < made; started++) {
-        snprintf(name, sizeof name, "vcpu%zu", started);
+        snprintf(name, sizeof name, "vcpu%u", (unsigned)started % 1000);
         if (thread_create(&vcpus[started].thread, name, run_guest, &vcpus[started]) != 0)
             start_error(NULL, "no thread for a vCPU");
     }

@@ -1,0 +1,78 @@
+/*
+ * qvm: one process is one VM. `qvm @FILE [@FILE] [OPTION...]`
+ *
+ * The order of things: read the configuration (loading vdevs on the way), assign, make the machine, write the tables, load the
+ * guest, run. A dryrun stops before the last step.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "acpi.h"
+#include "diagnostics.h"
+#include "end.h"
+#include "grammar.h"
+#include "intr.h"
+#include "linux.h"
+#include "machine.h"
+#include "memory.h"
+#include "options.h"
+#include "power.h"
+#include "run.h"
+#include "stage.h"
+#include "vcpu.h"
+#include "vdev.h"
+#include "vm.h"
+
+static void read_configuration(int count, char **words)
+{
+    static struct token_list list;
+
+    for (int n = 1; n < count; n++) {
+        if (words[n][0] == '@')
+            tokens_add_file(&list, words[n] + 1);
+        else
+            tokens_add_word(&list, words[n], n);
+    }
+    grammar_read(&list);
+    options_complete();
+    intr_add_local_apic();
+    power_add();
+}
+
+static void load_data(void)
+{
+    for (size_t n = 0; n < vm.load_count; n++) {
+        const struct load_entry *load = &vm.loads[n];
+        if (load->kind != LOAD_DATA)
+            continue;
+        void *at = memory_at(load->address, load->size);
+        if (at == NULL)
+            configuration_error(&load->place, "no ram or rom at 0x%llx for the %zu bytes of '%s'",
+                                (unsigned long long)load->address, load->size, load->file);
+        memcpy(at, load->content, load->size);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    end_install();
+    if (argc < 2)
+        configuration_error(NULL, "usage: qvm @FILE [@FILE] [OPTION...]");
+    read_configuration(argc, argv);
+    stage_enter(STAGE_ASSIGN);
+    vdevs_assign();
+    machine_make();
+    vcpus_make();
+    stage_enter(STAGE_TABLES);
+    linux_load(acpi_make());
+    load_data();
+    if (vm.dryrun) {
+        puts("Exiting: dryrun complete");
+        fflush(stdout);
+        end_in_order(0);
+    }
+    run_block_signals();
+    stage_enter(STAGE_CONFIGURED);
+    vdevs_control_all(VDEV_CTRL_GUEST_CONFIGURED);
+    run();
+}

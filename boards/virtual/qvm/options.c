@@ -1,0 +1,371 @@
+/*
+ * What each option of the VM means. Of an option that is given again the last one counts, except for those that add something
+ * (`ram`, `load`, `cpu`, `logger`).
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <qvm/utils.h>
+
+#include "allocate.h"
+#include "diagnostics.h"
+#include "memory.h"
+#include "thread.h"
+#include "vm.h"
+
+enum { CPUS_MAX = 64, NAME_MAX_LENGTH = 64 };
+
+struct vm vm = {
+    .cmdline = "",
+    .exit_on_halt = true,
+    .tolerance = 100,
+    .unsupported_reference = UNSUPPORTED_IGNORE,
+    .unsupported_register = UNSUPPORTED_FAIL,
+};
+
+static uint64_t number(const char *text, const char *option, const struct place *place)
+{
+    uint64_t value;
+
+    if (qvm_parse_number(text, &value) != EOK)
+        configuration_error(place, "%s: '%s' is no number", option, text);
+    return value;
+}
+
+/* Splits ADDRESS,REST; without a number in front of a comma all of it is REST. */
+static bool split_address(const char *text, uint64_t *address, const char **rest)
+{
+    const char *comma = strchr(text, ',');
+
+    *rest = text;
+    if (comma == NULL)
+        return false;
+    char *head = copy_text(text, (size_t)(comma - text));
+    bool found = qvm_parse_number(head, address) == EOK;
+    release(head);
+    if (found)
+        *rest = comma + 1;
+    return found;
+}
+
+/* --- system, memory ------------------------------------------------------- */
+
+static void set_system(const char *const *arguments, const struct place *place)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    const char *name = arguments[0];
+
+    if (name[0] == '\0' || name[0] == '.' || strspn(name, allowed) != strlen(name) || strlen(name) > NAME_MAX_LENGTH)
+        configuration_error(place, "system '%s': letters, digits, '-', '_' and '.' make a name", name);
+    vm.name = name;
+}
+
+static void add_memory(enum memory_kind kind, const char *name, const char *text, const struct place *place)
+{
+    uint64_t start = 0;
+    const char *length;
+    bool has_start = split_address(text, &start, &length);
+
+    if (!has_start && kind != MEMORY_RAM)
+        configuration_error(place, "%s '%s': START,LENGTH was expected", name, text);
+    memory_add(kind, has_start, start, number(length, name, place), place);
+}
+
+static void add_ram(const char *const *arguments, const struct place *place)
+{
+    add_memory(MEMORY_RAM, "ram", arguments[0], place);
+}
+
+static void add_rom(const char *const *arguments, const struct place *place)
+{
+    add_memory(MEMORY_ROM, "rom", arguments[0], place);
+}
+
+static const char *reserved;
+
+static void open_reserve(const struct place *place)
+{
+    (void)place;
+    reserved = NULL;
+}
+
+static void set_reserve_loc(const char *const *arguments, const struct place *place)
+{
+    (void)place;
+    reserved = arguments[0];
+}
+
+static void close_reserve(const struct place *place)
+{
+    if (reserved == NULL)
+        configuration_error(place, "reserve needs loc START,LENGTH");
+    add_memory(MEMORY_HOLE, "reserve loc", reserved, place);
+}
+
+/* --- cpu ------------------------------------------------------------------ */
+
+static struct cpu_entry *open_cpu_entry(void)
+{
+    return &vm.cpus[vm.cpu_count - 1];
+}
+
+static void open_cpu(const struct place *place)
+{
+    if (vm.cpu_count == CPUS_MAX)
+        configuration_error(place, "a VM has at most %d vCPUs", CPUS_MAX);
+    vm.cpus = grow(vm.cpus, vm.cpu_count + 1, sizeof *vm.cpus);
+    vm.cpus[vm.cpu_count++] = (struct cpu_entry){*place, DEFAULT_PRIORITY, 0};
+}
+
+static void set_cpu_sched(const char *const *arguments, const struct place *place)
+{
+    uint64_t priority = number(arguments[0], "sched", place);
+
+    if (priority < 1 || priority > 255)
+        configuration_error(place, "sched %s: a priority from 1 to 255 was expected", arguments[0]);
+    open_cpu_entry()->priority = (int)priority;
+}
+
+static void set_cpu_runmask(const char *const *arguments, const struct place *place)
+{
+    uint64_t mask = 0;
+    cpu_set_t host;
+
+    if (sched_getaffinity(0, sizeof host, &host) != 0)
+        CPU_ZERO(&host);
+    for (const char *at = arguments[0];; at++) {
+        size_t length = strcspn(at, ",");
+        char *word = copy_text(at, length);
+        uint64_t cpu = number(word, "runmask", place);
+        release(word);
+        if (cpu >= 64 || !CPU_ISSET((int)cpu, &host))
+            configuration_error(place, "runmask %s: this host has no CPU %llu", arguments[0], (unsigned long long)cpu);
+        mask |= UINT64_C(1) << cpu;
+        at += length;
+        if (*at == '\0')
+            break;
+    }
+    open_cpu_entry()->runmask = mask;
+}
+
+/* Adaptive partitions are QNX's own: a name is taken, and means nothing here. */
+static void set_cpu_partition(const char *const *arguments, const struct place *place)
+{
+    (void)place;
+    qvm_log(QLV_WARN, "cpu partition %s: this host has no partitions", arguments[0]);
+}
+
+/* --- load, cmdline -------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    enum load_kind kind;
+} blobs[] = {{"guest", LOAD_GUEST}, {"initrd", LOAD_INITRD}, {"data", LOAD_DATA}, {"acpi", LOAD_ACPI}};
+
+enum { BLOBS = sizeof blobs / sizeof *blobs };
+
+bool option_is_blob(const char *name)
+{
+    for (int n = 0; n < BLOBS; n++)
+        if (strcmp(blobs[n].name, name) == 0)
+            return true;
+    return strcmp(name, "fdt") == 0;
+}
+
+static enum load_kind blob_kind(const char *blob, const struct place *place)
+{
+    for (int n = 0; n < BLOBS; n++)
+        if (strcmp(blobs[n].name, blob) == 0)
+            return blobs[n].kind;
+    configuration_error(place, "%s load: a PC has no device tree", blob);
+}
+
+/* Only data may be several; of the others the last one counts. */
+static struct load_entry *load_slot(enum load_kind kind)
+{
+    for (size_t n = 0; n < vm.load_count; n++)
+        if (vm.loads[n].kind == kind && kind != LOAD_DATA && kind != LOAD_ACPI) {
+            release(vm.loads[n].content);
+            return &vm.loads[n];
+        }
+    vm.loads = grow(vm.loads, vm.load_count + 1, sizeof *vm.loads);
+    return &vm.loads[vm.load_count++];
+}
+
+void option_load(const char *blob, const char *argument, const struct place *place)
+{
+    enum load_kind kind = blob_kind(blob, place);
+    struct load_entry *load = load_slot(kind);
+
+    *load = (struct load_entry){.place = *place, .kind = kind};
+    load->addressed = split_address(argument, &load->address, &load->file);
+    load->content = read_file(load->file, &load->size);
+    if (load->content == NULL)
+        start_error(place, "Unable to open '%s': %s", load->file, strerror(errno));
+    if (kind == LOAD_DATA && !load->addressed)
+        configuration_error(place, "data load %s: ADDRESS,FILE was expected", argument);
+    if (kind == LOAD_ACPI && load->addressed)
+        configuration_error(place, "acpi load %s: the tables are placed by qvm; give no address", argument);
+}
+
+static void add_load(const char *const *arguments, const struct place *place)
+{
+    option_load("guest", arguments[0], place);
+}
+
+static void set_cmdline(const char *const *arguments, const struct place *place)
+{
+    (void)place;
+    vm.cmdline = arguments[0];
+}
+
+/* --- The rest ------------------------------------------------------------- */
+
+static void set_variable(const char *const *arguments, const struct place *place)
+{
+    const char *variable = arguments[0], *value = arguments[1];
+
+    if (strcmp(variable, "exit-on-halt") != 0)
+        configuration_error(place, "set: there is no variable %s", variable);
+    if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+        configuration_error(place, "set %s: 'on' or 'off' was expected, not '%s'", variable, value);
+    vm.exit_on_halt = strcmp(value, "on") == 0;
+}
+
+static void set_dryrun(const char *const *arguments, const struct place *place)
+{
+    (void)arguments, (void)place;
+    vm.dryrun = true;
+}
+
+static void add_logger(const char *const *arguments, const struct place *place)
+{
+    const char *wrong = log_rules_add(&vm_log_rules, arguments[0], arguments[1]);
+
+    if (wrong != NULL)
+        configuration_error(place, "logger: '%s' names no severity or destination", wrong);
+}
+
+static void set_unsupported(const char *const *arguments, const struct place *place)
+{
+    static const char *const actions[] = {"abort", "fail", "ignore"};
+    const char *what = arguments[0], *action = arguments[1];
+    unsigned n = 0;
+
+    while (n < 3 && strcmp(actions[n], action) != 0)
+        n++;
+    if (n == 3)
+        configuration_error(place, "unsupported %s: 'abort', 'fail' or 'ignore' was expected, not '%s'", what, action);
+    if (strcmp(what, "register") == 0)
+        vm.unsupported_register = (enum unsupported_action)n;
+    else if (strcmp(what, "reference") == 0 && n != UNSUPPORTED_FAIL)
+        vm.unsupported_reference = (enum unsupported_action)n;
+    else if (strcmp(what, "instruction") == 0 && n == UNSUPPORTED_FAIL)
+        return; /* the kernel raises the exception itself */
+    else if (strcmp(what, "reference") == 0 || strcmp(what, "instruction") == 0)
+        configuration_error(place, "unsupported %s %s: this qvm cannot do that", what, action);
+    else
+        configuration_error(place, "unsupported: 'instruction', 'reference' or 'register' was expected, not '%s'", what);
+}
+
+static void set_tolerance(const char *const *arguments, const struct place *place)
+{
+    uint64_t microseconds = number(arguments[0], "tolerance", place);
+
+    if (microseconds > 1000000)
+        configuration_error(place, "tolerance %s: at most one second", arguments[0]);
+    vm.tolerance = (unsigned)microseconds;
+}
+
+static void refuse_dump(const char *const *arguments, const struct place *place)
+{
+    (void)arguments;
+    configuration_error(place, "dump: this qvm writes no dumps");
+}
+
+static void refuse_safety(const char *const *arguments, const struct place *place)
+{
+    (void)arguments;
+    configuration_error(place, "safety: there are no safety variants here");
+}
+
+static void refuse_pass(const struct place *place)
+{
+    configuration_error(place, "pass: this qvm passes no hardware through");
+}
+
+/* --- Tables --------------------------------------------------------------- */
+
+const struct option vm_options[] = {
+    {"system", 1, set_system},
+    {"ram", 1, add_ram},
+    {"rom", 1, add_rom},
+    {"load", 1, add_load},
+    {"cmdline", 1, set_cmdline},
+    {"set", 2, set_variable},
+    {"dryrun", 0, set_dryrun},
+    {"logger", 2, add_logger},
+    {"unsupported", 2, set_unsupported},
+    {"tolerance", 1, set_tolerance},
+    {"dump", 1, refuse_dump},
+    {"safety", 0, refuse_safety},
+    {NULL, 0, NULL},
+};
+
+static const struct option cpu_options[] = {
+    {"sched", 1, set_cpu_sched},
+    {"runmask", 1, set_cpu_runmask},
+    {"partition", 1, set_cpu_partition},
+    {NULL, 0, NULL},
+};
+
+static const struct option reserve_options[] = {{"loc", 1, set_reserve_loc}, {NULL, 0, NULL}};
+
+static const struct context_kind contexts[] = {
+    {"cpu", open_cpu, NULL, cpu_options},
+    {"vdev", NULL, NULL, NULL},
+    {"reserve", open_reserve, close_reserve, reserve_options},
+    {"pass", refuse_pass, NULL, NULL},
+};
+
+const struct option *option_find(const struct option *table, const char *name)
+{
+    for (; table->name != NULL; table++)
+        if (strcmp(table->name, name) == 0)
+            return table;
+    return NULL;
+}
+
+const struct context_kind *context_find(const char *name)
+{
+    for (size_t n = 0; n < sizeof contexts / sizeof *contexts; n++)
+        if (strcmp(contexts[n].name, name) == 0)
+            return &contexts[n];
+    return NULL;
+}
+
+void options_complete(void)
+{
+    static char unnamed[32];
+    size_t count, guests = 0;
+    const struct place *nowhere = NULL;
+
+    memory_blocks(&count);
+    for (size_t n = 0; n < vm.load_count; n++)
+        guests += vm.loads[n].kind == LOAD_GUEST;
+    if (count == 0)
+        configuration_error(nowhere, "the VM has no ram");
+    if (guests == 0)
+        configuration_error(nowhere, "nothing is loaded that could run: load FILE is missing");
+    if (vm.cpu_count == 0)
+        open_cpu(&(struct place){"qvm", 0});
+    if (vm.name == NULL) {
+        snprintf(unnamed, sizeof unnamed, "qvm-%ld", (long)getpid());
+        vm.name = unnamed;
+    }
+}

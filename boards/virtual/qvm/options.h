@@ -1,0 +1,37 @@
+/*
+ * The VM's options and its contexts, as tables.
+ */
+#ifndef QVM_OPTIONS_H
+#define QVM_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "token.h"
+
+struct option {
+    const char *name;
+    int arguments;
+    void (*set)(const char *const *arguments, const struct place *place);
+};
+
+/* A context with a fixed set of options. `open` is NULL for `vdev`, whose argument says which options there are. */
+struct context_kind {
+    const char *name;
+    void (*open)(const struct place *place);
+    void (*close)(const struct place *place);
+    const struct option *options;
+};
+
+/* Tables end with a NULL name. */
+extern const struct option vm_options[];
+const struct option *option_find(const struct option *table, const char *name);
+const struct context_kind *context_find(const char *name);
+
+/* `BLOB load [ADDRESS,]FILE`. */
+bool option_is_blob(const char *name);
+void option_load(const char *blob, const char *argument, const struct place *place);
+
+/* After the last option: defaults, and what every VM needs. */
+void options_complete(void);
+
+#endif

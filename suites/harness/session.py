@@ -1,0 +1,97 @@
+"""Runs pytest on the device suites as a user does, in a process of its own, and says what is left of it afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.clock import Deadline
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A pytest run that is over."""
+
+    status: int
+    output: str
+
+
+def pytest(*arguments: str, timeout: float = 300, **environment: str) -> Ended:
+    """`pytest ARGUMENTS` in the checkout, with these environment variables added."""
+    ended = subprocess.run(_command(arguments), cwd=CHECKOUT, capture_output=True, text=True, timeout=timeout, env=_environment(environment))
+    return Ended(ended.returncode, ended.stdout + ended.stderr)
+
+
+@contextmanager
+def started(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A pytest run going on, in a session of its own as a terminal gives it; whatever is left of it is ended."""
+    process = subprocess.Popen(
+        _command(arguments), cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment(environment), start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """Output up to the line with `text` in it."""
+    assert process.stdout is not None
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if text in line:
+            return seen
+    raise AssertionError(f"{text!r} was not printed:\n{seen}")
+
+
+def family(root: int) -> set[int]:
+    """A process and all its descendants, by /proc."""
+    parents = {int(entry.name): _parent(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    found = {root}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def gone(pids: set[int], seconds: float) -> set[int]:
+    """Waits until all these processes are gone; those that are not after `seconds`."""
+    deadline = Deadline.after(seconds, "the end of every process")
+    left = pids
+    while left and not deadline.expired:
+        os.sched_yield()
+        left = {pid for pid in left if alive(pid)}
+    return left
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and more than an entry that nobody has waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _parent(entry: Path) -> int:
+    try:
+        return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def _command(arguments: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "pytest", *arguments]
+
+
+def _environment(extra: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": "1", **extra}

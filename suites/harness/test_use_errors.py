@@ -1,0 +1,112 @@
+"""What a user can get wrong: pytest's exit status 4, one sentence with the next step, nothing touched."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from suites.harness.session import CHECKOUT
+from suites.harness.session import pytest as run
+
+USE_ERROR = 4
+
+
+def refused(*arguments: str, **environment: str) -> str:
+    """The one sentence of a refused run."""
+    before = _runs()
+    ended = run(*arguments, **environment)
+    assert ended.status == USE_ERROR, ended.output
+    errors = [line for line in ended.output.splitlines() if line.startswith("ERROR: ")]
+    assert len(errors) == 1, ended.output
+    assert "Traceback" not in ended.output
+    assert _runs() == before, "a refused run left a run directory"
+    return errors[0].removeprefix("ERROR: ")
+
+
+def _runs() -> list[str]:
+    runs = CHECKOUT / "build" / "runs"
+    return sorted(path.name for path in runs.iterdir()) if runs.is_dir() else []
+
+
+def test_unknown_board() -> None:
+    assert "did you mean virtual-x86_64?" in refused("--board=virtual-x86-64")
+
+
+def test_a_typo_in_a_board_file_names_file_and_key(tmp_path: Path) -> None:
+    text = (CHECKOUT / "boards" / "virtual-x86_64.toml").read_text()
+    (tmp_path / "mine.toml").write_text(text.replace("driver =", "drvier ="))
+    sentence = refused("--board=mine", HARNESS_BOARDS=str(tmp_path))
+    assert "mine.toml: power.drvier is unknown; did you mean driver?" in sentence
+
+
+def test_a_real_board_without_a_bench_file_says_how_to_write_one() -> None:
+    begin = time.monotonic()
+    sentence = refused("--board=rpi4")
+    assert 'extends = "rpi4"' in sentence
+    assert time.monotonic() - begin < 5, "ends within 5 s"
+
+
+def test_a_real_board_can_be_collected_without_a_bench() -> None:
+    ended = run("--board=rpi4", "--collect-only", "-q")
+    assert ended.status == 0, ended.output
+    assert "suites/timer8254/test_linux.py" in ended.output
+
+
+def test_vdevs_directory_that_is_not_there() -> None:
+    assert "is not a directory" in refused("--vdevs=/nowhere")
+
+
+def test_vdevs_directory_without_vdevs(tmp_path: Path) -> None:
+    assert "holds no vdev-NAME.so" in refused(f"--vdevs={tmp_path}")
+
+
+def test_a_vdev_that_is_no_elf_file(tmp_path: Path) -> None:
+    (tmp_path / "vdev-timer8254.so").write_bytes(b"not an object\n" * 40)
+    assert "vdev-timer8254.so" in refused(f"--vdevs={tmp_path}")
+
+
+def test_a_vdev_for_another_machine(tmp_path: Path) -> None:
+    built = bytearray((CHECKOUT / "build" / "virtual" / "vdevs" / "vdev-timer8254.so").read_bytes())
+    built[18:20] = (183).to_bytes(2, "little")  # e_machine: EM_AARCH64
+    (tmp_path / "vdev-timer8254.so").write_bytes(built)
+    assert "is made for aarch64, the board is x86_64" in refused(f"--vdevs={tmp_path}")
+
+
+@pytest.mark.parametrize("text", ["timer8254", "timer8254:", ":x=1", "a b:c"])
+def test_a_vdev_option_without_the_form(text: str) -> None:
+    assert "NAME:OPTION[=VALUE]" in refused(f"--vdev-option={text}")
+
+
+def test_a_vdev_option_for_a_vdev_that_is_in_no_vm() -> None:
+    assert "there are 8259, ioapic, ser8250, timer8254" in refused("--vdev-option=hpet:frequency=1")
+
+
+def test_the_self_tests_refuse_a_board() -> None:
+    assert "takes no --board" in refused("--board=virtual-x86_64", "suites/harness")
+
+
+def test_qemu_missing(tmp_path: Path) -> None:
+    """Without QEMU the board cannot be launched."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("ssh", "sftp", "setpriv", "cpio", "mke2fs", "ssh-keygen", "apt-get", "apt-cache", "dpkg", "dpkg-query", "gcc", "sh", "env"):
+        found = shutil.which(name)
+        if found:
+            (tools / name).symlink_to(found)
+    ended = run("--board=virtual-x86_64", "suites/bench/test_host.py", PATH=str(tools))
+    assert ended.status == USE_ERROR, ended.output
+    assert "qemu-system-x86_64 is not installed; run `make setup`" in ended.output
+
+
+def test_a_second_run_says_who_holds_the_bench() -> None:
+    """The lease: the second run is refused with the owner's command and the time."""
+    from harness import lease
+
+    with lease.take("virtual-x86_64", "pytest --board=virtual-x86_64", directory=CHECKOUT / "build" / "benches"):
+        ended = run("--board=virtual-x86_64", "suites/bench/test_host.py")
+    assert ended.status == USE_ERROR, ended.output
+    assert "bench virtual-x86_64 is in use by" in ended.output
+    assert "`pytest --board=virtual-x86_64`) since" in ended.output
