@@ -24,6 +24,8 @@ PATIENCE = 0.4
 TRIES = 40
 """How often in a row something is asked for again before the console is given up."""
 _RESYNC = 5
+"""Tries."""
+_RESYNC_SECONDS = 8.0
 _SETTLE = 0.3
 """Seconds a shell may take to say its prompt after an interrupt."""
 _SMALLEST = 64
@@ -31,7 +33,8 @@ _SMALLEST = 64
 _HEADER, _HAS_RUN, _CONTINUED = 0, 1, 3
 """Which of the things that may be heard after a command was typed."""
 _INTERRUPT = b"\x03"
-_LOGIN = re.compile(rb"(?:login|[Pp]assword): ?\Z")
+_LOGIN = re.compile(rb"(?:login|[Pp]assword): ?(?:echo [0-9a-f]{6}|\^C|[\r\n]|\Z)")
+"""A login that waits, or that took what was typed for a name."""
 
 
 class NoShell(BenchError):
@@ -124,6 +127,8 @@ class Shell:
             self._type(f"echo {half}''$(({factor}*7))", deadline)
             if self._cursor.poll(f"{half}{factor * 7}".encode(), _within(patience, deadline)):
                 return
+            if _LOGIN.search(self.console.slice(self._cursor.offset)):
+                raise self._login_wanted()
             if deadline.expired or (interrupt_first and attempt >= _RESYNC):
                 break
             patience = min(2 * patience, 3.0)
@@ -154,8 +159,12 @@ class Shell:
         data = b"".join(block.encode() + b"\n" for block in _lines(text, LINE - len(f"echo '' >>{file}\n")))
         half, rest = _nonce(), _nonce()
         self._cursor.skip()
-        self._type(f"""[ "$(cksum <{file})" = "{cksum(data)} {len(data)}" ] && . {file}; _hr {half} {rest} 0""", deadline)
-        return bool(self._cursor.poll(f"{half}{rest}.!".encode(), _within(2.0, deadline)))
+        self._type(
+            f"""[ "$(cksum <{file})" = "{cksum(data)} {len(data)}" ] && . {file} && _hr {half} {rest} 0 || echo {half}''{rest}.-""",
+            deadline,
+        )
+        found = self._cursor.poll(re.compile(f"{half}{rest}.([!-])".encode()), _within(2.0, deadline))
+        return found is not None and found.group(1) == b"!"
 
     # How a command is run
 
@@ -205,7 +214,7 @@ class Shell:
             else:
                 self._noise("command")
                 if found.index == _CONTINUED:
-                    self.resync(Deadline.after(10, "the shell after a lost quote"))
+                    self.resync(_resync_deadline("a lost quote"))
                 begin()
         raise self._no_shell("the shell did not take a command unharmed")
 
@@ -215,7 +224,7 @@ class Shell:
         if found := self._cursor.poll(header, _within(2 * PATIENCE, None)):
             return found
         lines = self.console.log.tail(start=self._cursor.offset)
-        self.resync(Deadline.after(10, f"the shell after interrupting {deadline.awaited.removeprefix('the end of ')}"))
+        self.resync(_resync_deadline(f"interrupting {deadline.awaited.removeprefix('the end of ')}"))
         raise CommandTimeout(
             f"console {self.console.name}: {deadline.awaited} was not seen within {deadline.seconds:.3g} s, it was interrupted",
             "raise its timeout or look what it waits for",
@@ -269,7 +278,7 @@ class Shell:
             if failed > TRIES:
                 raise self._too_noisy()
             if failed > 2:
-                self.resync(Deadline.after(10, "the shell between two pieces of output"))
+                self.resync(_resync_deadline("a lost piece of output"))
         if cksum(data) != total:
             raise self._too_noisy()
         return data
@@ -301,14 +310,13 @@ class Shell:
                 half, rest = _nonce(), _nonce()
                 self._cursor.skip()
                 self._type(f"_hp {half} {rest} {number} {len(piece)} {file} '{piece}'", deadline)
-                taken = self._cursor.poll(
-                    [f"{half}{rest}.{number + 1}+".encode(), self._continued], _within(PATIENCE * (2 + attempt), None)
-                )
-                if taken and taken.index == 0:
+                heard = [re.compile(f"{half}{rest}\\.(\\d+)\\+".encode()), self._continued]
+                taken = self._cursor.poll(heard, _within(PATIENCE * (2 + attempt), None))
+                if taken and taken.index == 0 and int(taken.group(1)) > number:
                     break
                 self._noise("piece")
-                if taken or attempt:
-                    self.resync(Deadline.after(10, "the shell after a lost piece"))
+                if not taken or taken.index:
+                    self.resync(_resync_deadline("a lost piece"))
             else:
                 raise self._no_shell("the shell did not take a script unharmed")
 
@@ -325,18 +333,18 @@ class Shell:
         self.console.events.emit("console.noise", console=self.console.name, what=what, count=self.noise)
 
     def _no_shell(self, what: str) -> NoShell:
-        tail = self.console.slice(max(0, self.console.offset - 64))
-        if _LOGIN.search(tail):
-            return NoShell(
-                f"console {self.console.name}: a login is asked for where a shell was expected",
-                "let the board log in on its console by itself",
-                evidence=self.console.log.tail(),
-            )
         error = self._cursor.not_seen(Deadline.after(0, "a shell"))
         heard = f"{error.received} bytes came" if error.received else f"silence for {error.silence:.1f} s"
         return NoShell(
             f"console {self.console.name}: {what}; {heard}",
             "check that the board is on and what runs on its console",
+            evidence=self.console.log.tail(),
+        )
+
+    def _login_wanted(self) -> NoShell:
+        return NoShell(
+            f"console {self.console.name}: a login is asked for where a shell was expected",
+            "let the board log in on its console by itself",
             evidence=self.console.log.tail(),
         )
 
@@ -351,6 +359,10 @@ class Shell:
 def _nonce() -> str:
     """From the system's random source: a seeded one would repeat itself."""
     return os.urandom(3).hex()
+
+
+def _resync_deadline(what: str) -> Deadline:
+    return Deadline.after(_RESYNC_SECONDS, f"the shell after {what}")
 
 
 def _within(seconds: float, deadline: Deadline | None) -> Deadline:

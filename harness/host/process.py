@@ -18,18 +18,25 @@ cd "$1" || exit
 base=$1/$2
 shift 2
 rm -f "$base.status"
-pid=$({
-    trap '' HUP
-    (trap - INT QUIT; exec "$@") </dev/null >"$base.out" 2>"$base.err" &
-    echo $!
-    exec >/dev/null
-    wait $!
-    echo $? >"$base.status"
-} 2>/dev/null &)
-echo "$pid"
+{
+    {
+        trap '' HUP
+        exec </dev/null 2>/dev/null
+        (trap - INT QUIT; exec "$@") >"$base.out" 2>"$base.err" &
+        echo $!
+        exec >/dev/null
+        wait $!
+        echo $? >"$base.status"
+    } &
+} | {
+    read -r pid
+    echo "$pid"
+}
 """
 """$1 the directory, $2 the name, then the command. A shell lets what it starts in the background ignore SIGINT and SIGQUIT; those
-mean something to qvm, so they are given back. The number is printed when the process is there: the inner shell's output ends then."""
+mean something to qvm, so they are given back. The number is printed when the process is there. The shell that waits holds no
+descriptor of ours, or the connection would stay open in it: `exec` puts ours away for good, where a redirection of the whole block or a
+command substitution would keep copies (mksh does)."""
 
 POLL = """\
 if test -s "$1.status"; then cat "$1.status"

@@ -27,8 +27,8 @@ BOOT = load("virtual-x86_64").seconds("boot")
 SSH = load("virtual-x86_64").seconds("ssh")
 SSH_FAILED = 255
 """The client's own exit status when it could not log in."""
-SECOND = 1920
-"""Bytes that take one second at 19,200 baud."""
+SECOND = 960
+"""Bytes that take one second at 9,600 baud."""
 GONE = 2.0
 """Seconds after which nothing of a machine may be left."""
 
@@ -169,18 +169,18 @@ def test_the_board_cannot_reach_the_lab_controller(machine: Machine) -> None:
 
 
 def test_a_line_takes_the_time_its_speed_says(machine: Machine) -> None:
-    """1,920 bytes at 19,200 baud are one second, from the board's UART to the lab controller."""
+    """960 bytes at 9,600 baud are one second, from the board's UART to the lab controller."""
     line = Console(machine.endpoints["line"]["ser2"]["url"])
     settings = termios.tcgetattr(line.fd)
-    settings[4] = settings[5] = termios.B19200
+    settings[4] = settings[5] = termios.B9600
     termios.tcsetattr(line.fd, termios.TCSANOW, settings)
-    os.write(machine.console.fd, b"yes 0123456789abcde | head -c %d >/dev/ser2\n" % (SECOND + 1))
+    os.write(machine.console.fd, b"stty raw </dev/ser2; yes 0123456789abcde | head -c %d >/dev/ser2\n" % (SECOND + 1))
     os.read(line.fd, 1)
     count, begin = 0, time.monotonic()
     while count < SECOND:
         assert select.select([line.fd], [], [], 5)[0], f"only {count} bytes arrived"
         count += len(os.read(line.fd, 4096))
-    assert time.monotonic() - begin == pytest.approx(1.0, rel=0.05)
+    assert 0.98 < time.monotonic() - begin < 2  # a busy lab controller makes it longer, nothing makes it shorter
     machine.console.until(rb"# $")
 
 

@@ -124,7 +124,7 @@ def test_bytes_take_ten_bit_times_each(wire: tuple[Line, socket.socket, int], di
         os.write(terminal, sent)
         received, seconds = receive(board.fileno(), count)
     assert received == sent
-    assert seconds / (count * 10 / baud) == pytest.approx(1.0, abs=0.1)
+    assert 0.98 < seconds / (count * 10 / baud) < 2  # a busy lab controller makes it longer, nothing makes it shorter
 
 
 def test_a_late_process_catches_up_but_never_runs_ahead() -> None:

@@ -49,8 +49,8 @@ def test_cksum_is_the_tool_s(data: bytes) -> None:
 def test_pieces_hold_nothing_a_shell_acts_on(data: bytes, length: int) -> None:
     found = pieces(data, length)
     assert all(len(piece) <= length for piece in found)
-    assert not set("".join(found)) & set("'\"$`;&|<>()\n")
-    assert subprocess.run(["printf", "%b", "".join(found).replace("\\0", "\\0")], capture_output=True).returncode == 0
+    assert set("".join(found)).isdisjoint("'\"$`;&|<>()\n")
+    assert subprocess.run(["printf", "%b", "".join(found)], capture_output=True, check=True).stdout == data
 
 
 @pytest.mark.parametrize("status", [0, 1, 3, 127, 255])
@@ -136,16 +136,19 @@ def test_what_others_say_meanwhile_is_not_output(tmp_path: Path) -> None:
         thread = threading.Thread(target=chatter)
         thread.start()
         try:
-            for number in range(10):
+            for number in range(5):
                 assert sh.run(["echo", str(number)], 10).stdout == b"%d\n" % number
         finally:
             stop.set()
             thread.join()
 
 
-@pytest.mark.parametrize("name", list(SHELLS))
-@pytest.mark.parametrize(("noise", "drop"), [(0.002, 0.0), (0.0, 0.001), (0.002, 0.0005)])
-def test_on_a_bad_line_no_result_is_wrong_and_nothing_runs_twice(name: str, noise: float, drop: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "noise", "drop", "runs"),
+    [("ksh", 0.002, 0.0, 30), ("ash", 0.002, 0.0, 10), ("ash", 0.0, 0.001, 20), ("ksh", 0.0, 0.001, 10), ("ksh", 0.002, 0.0005, 10)],
+)
+def test_on_a_bad_line_no_result_is_wrong_and_nothing_runs_twice(name: str, noise: float, drop: float, runs: int, tmp_path: Path) -> None:
+    """Chances per byte: a kernel line towards us, a loss towards the board."""
     expected = b"".join(b"line %d of ten, with a few words\n" % number for number in range(10))
     count = tmp_path / "count"
     script = f"echo ran >>{count}; i=0; while [ $i -lt 10 ]; do echo \"line $i of ten, with a few words\"; i=$((i+1)); done; echo 'err' >&2; exit 3"
@@ -153,11 +156,11 @@ def test_on_a_bad_line_no_result_is_wrong_and_nothing_runs_twice(name: str, nois
     events = Events()
     events.listen(seen.append)
     with attached(name, tmp_path, events, noise=noise, drop=drop) as (sh, relay):
-        results = [sh.run_text(script, 30) for _ in range(30)]
+        results = [sh.run_text(script, 30) for _ in range(runs)]
         disturbed = relay.inserted + relay.dropped
     assert {(result.status, result.stdout, result.stderr) for result in results} == {(3, expected, b"err\n")}
-    assert count.read_bytes() == b"ran\n" * 30
-    assert disturbed > 10, "the line was too good for this test to mean anything"
+    assert count.read_bytes() == b"ran\n" * runs
+    assert disturbed > 5, "the line was too good for this test to mean anything"
     assert any(event.name == "console.noise" for event in seen)
 
 
@@ -173,7 +176,9 @@ def test_a_shell_is_found_behind_a_half_typed_line(name: str, tmp_path: Path) ->
     """A lost quote left the shell in its continuation prompt; what was typed by somebody else is not run."""
     argv, dialect = SHELLS[name]
     with shell(argv) as relay, Console("host", relay.url, 115200, tmp_path / "host.log", Events()) as console:
-        console.cursor(0).expect(b"# ", Deadline.after(5, "a prompt"))
+        cursor = console.cursor()
+        console.write(b"\n", Deadline.after(5, "a line"))
+        cursor.expect(b"# ", Deadline.after(5, "a prompt"))
         console.write(b"touch " + os.fsencode(tmp_path) + b"/touched 'open\n", Deadline.after(5, "a line"))
         attached_shell = Shell.attach(console, dialect, Deadline.after(20, "a shell"))
         assert attached_shell.run(["echo", "here"], 5).stdout == b"here\n"
@@ -187,7 +192,9 @@ def test_set_up_is_proved_by_its_effect(tmp_path: Path) -> None:
         before = sh.console.offset
         sh.run(["true"], 5)
         assert b"_hx" not in sh.console.slice(before)
-        assert sh.run_text('echo "$TERM"; set -o | grep -E "^(emacs|vi) "; stty -a | grep -o -- "-echo "', 5).stdout.split() == [
+        assert sh.run_text(
+            'echo "$TERM"; for o in emacs vi; do [ -o $o ] && echo $o; done; stty -a </dev/tty | grep -o -- "-echo "', 5
+        ).stdout.split() == [
             b"dumb",
             b"-echo",
         ]
@@ -214,7 +221,6 @@ def test_detach_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_silent_line_is_no_shell(tmp_path: Path) -> None:
     with shell(["sleep", "60"]) as relay, Console("host", relay.url, 115200, tmp_path / "host.log", Events()) as console:
-        os.system(f"stty -F {relay.url} >/dev/null 2>&1")
         with pytest.raises(NoShell, match=r"console host: no shell answered within 1\.5 s"):
             Shell.attach(console, KSH, Deadline.after(1.5, "a shell"))
 

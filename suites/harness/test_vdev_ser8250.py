@@ -59,6 +59,7 @@ def test_uart_002_reset_state() -> None:
     with Uart(setup=False) as uart:
         assert [uart.get(register) for register in (IER, IIR, LCR, MCR, LSR)] == [0, 1, 0, 0, THRE | TEMT]
         assert uart.get(MSR) & 0x0F == 0
+        assert (uart.lines()["pins"], uart.lines()["pin_calls"]) == (0, 1), "DTR and RTS are made inactive"
         uart.advance(NS)
         assert uart.edges() == []
 
@@ -228,6 +229,16 @@ def test_uart_022_023_break_reaches_the_line_for_as_long_as_it_is_set(uart: Uart
     uart.set(LCR, BREAK | 3)
     uart.set(LCR, 3)
     assert (uart.lines()["break"], uart.lines()["breaks"]) == (0, 2)
+
+
+def test_uart_022_characters_are_not_seen_during_a_break(uart: Uart) -> None:
+    uart.set(LCR, BREAK | 3)
+    uart.set(THR, 0x41)
+    uart.characters(2)
+    assert uart.get(LSR) & TEMT, "but they take their time, which is how a break is measured"
+    uart.set(LCR, 3)
+    uart.characters(2)
+    assert uart.taken() == b""
 
 
 def test_uart_022_038_039_040_a_break_in_loopback_is_one_nul_with_bi_and_fe(uart: Uart) -> None:

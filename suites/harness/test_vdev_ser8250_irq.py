@@ -114,6 +114,14 @@ def test_uart_050_enabling_the_thre_interrupt_raises_it(uart: Uart) -> None:
         assert not uart.interrupt()
 
 
+def test_uart_050_enabling_it_while_thr_is_full_raises_nothing_yet(uart: Uart) -> None:
+    uart.set(THR, 0x41, 0x42)
+    uart.set(IER, THRE_INT)
+    assert uart.identify() == NONE
+    uart.characters(2)
+    assert uart.identify() == IS_THRE
+
+
 def test_uart_051_after_iir_it_stays_clear_until_thr_was_emptied_again(uart: Uart) -> None:
     uart.set(IER, THRE_INT)
     assert [uart.identify(), uart.identify()] == [IS_THRE, NONE]
@@ -237,6 +245,10 @@ def test_uart_066_other_bits_need_bit_0(uart: Uart) -> None:
     uart.set(FCR, CLEAR_RX | CLEAR_TX | TRIGGERS[14])
     assert uart.get(LSR) & DR
     assert uart.get(IIR) & 0xC0 == 0
+    uart.set(THR, 0x41)
+    uart.set(FCR, CLEAR_TX)
+    uart.characters(2)
+    assert uart.taken() == b"A"
     uart.set(FCR, FIFO_ON | TRIGGERS[8])
     uart.set(FCR, FIFO_ON)
     uart.set(IER, RDA)

@@ -282,6 +282,14 @@ def test_pit_100_gate_2_reads_back_and_stops_the_counter(pit: Pit) -> None:
     assert pit.latched(2) == count
 
 
+def test_pit_100_gate_2_is_low_after_reset() -> None:
+    with Pit() as pit:
+        assert pit.read(PORT_B) & 0x0F == 0
+        pit.program(2, 0, 1000)
+        pit.clocks(5000)
+        assert pit.latched(2) == 1000
+
+
 def test_pit_101_speaker_data_reads_back_and_does_not_touch_out(pit: Pit) -> None:
     loaded = pit.program(2, 3, 1000)
     pit.write(PORT_B, 3)

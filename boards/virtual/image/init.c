@@ -123,7 +123,8 @@ static pid_t start_shell(void)
         close(console);
     if (chdir("/") != 0)
         _exit(1);
-    execle("/bin/ksh", "ksh", "-i", (char *)NULL, host_environment);
+    /* QNX's ksh edits lines only when asked to: the terminal driver does it. */
+    execle("/bin/ksh", "ksh", "+o", "emacs", "-i", (char *)NULL, host_environment);
     _exit(127);
 }
 

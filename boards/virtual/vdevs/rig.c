@@ -187,9 +187,9 @@ static void do_modem(char **w) {
 static void do_line(char **w) {
     (void)w;
     const struct cdev_private *c = &current->cdev;
-    printf("baud=%u data=%u stop=%u parity=%d settings=%u break=%d breaks=%u pins=%u\n", c->line.baud,
+    printf("baud=%u data=%u stop=%u parity=%d settings=%u break=%d breaks=%u pins=%u pin_calls=%u\n", c->line.baud,
            c->line.data_bits, c->line.stop_bits, (int)c->line.parity, c->line_calls, c->line_break,
-           c->break_calls, c->outputs);
+           c->break_calls, c->outputs, c->modem_calls);
 }
 
 static void do_status(char **w) {

@@ -111,17 +111,16 @@ static void look_at_modem(struct uart *u, uint64_t now) {
 
 /* --- Registers ------------------------------------------------------------ */
 
-/* UART-050, -051, -052, -059: the THRE interrupt is raised by THR becoming empty and by its own
- * enabling while it is. */
+/* UART-050, -051, -052: the THRE interrupt is raised by THR becoming empty and by its own enabling
+ * while it is. */
 static void write_ier(struct uart *u, uint64_t now, uint8_t value) {
     uint8_t enabled = value & ~u->ier;
     u->ier = value & IER_MASK;
-    if (!(u->ier & IER_ETBEI)) u->thre_pending = false;
     if (enabled & IER_ETBEI && u->tx.count == 0) u->thre_pending = !defect(u, UART_THRE_LOST);
     if (enabled & IER_EDSSI) look_at_modem(u, now);
 }
 
-/* UART-066: bit 0 opens the others, its change empties both FIFOs. Bit 3, DMA, has no pins. */
+/* UART-066: a change of bit 0 empties both FIFOs, the other bits need it. Bit 3, DMA, has no pins. */
 static void write_fcr(struct uart *u, uint8_t value) {
     static const uint8_t triggers[] = {1, 4, 8, 14}; /* UART-069 */
     bool enable = value & FCR_ENABLE;
@@ -129,7 +128,7 @@ static void write_fcr(struct uart *u, uint8_t value) {
     u->fifo_mode = enable;
     if (changed || (enable && value & FCR_CLEAR_RX)) uart_clear_receiver(u);
     if (changed || (enable && value & FCR_CLEAR_TX)) uart_clear_transmitter(u);
-    if (enable) u->trigger = triggers[value >> 6];
+    u->trigger = triggers[value >> 6]; /* means nothing until the FIFOs are on, which sets it anew */
 }
 
 static void write_mcr(struct uart *u, uint64_t now, uint8_t value) {

@@ -61,7 +61,7 @@ struct uart {
     uint8_t line_errors; /* LSR bits 4..1 */
     uint8_t modem;       /* MSR bits 7..4 as seen last */
     uint8_t modem_delta; /* MSR bits 3..0 */
-    bool thre_pending;   /* the THRE interrupt, whether enabled or not */
+    bool thre_pending;   /* the THRE interrupt, enabled or not */
     bool timeout;        /* the character timeout interrupt */
 
     struct fifo tx, rx;

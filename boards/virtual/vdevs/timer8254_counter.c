@@ -84,7 +84,7 @@ static void load(struct counter *c, uint64_t now) {
     c->null_count = false;
     c->load_at = TICK_NEVER;
     c->counting = c->gate || triggered(c);
-    c->armed = !periodic(c);
+    c->armed = true;
 }
 
 /* The CLK that ends what CE is counting now: terminal count, or OUT's next change in modes 2, 3. */
