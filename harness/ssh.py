@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import re
+import select
 import shutil
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import IO
 
 from harness.boardfile import Board, Ssh
+from harness.boardfile.places import user_benches
 from harness.clock import Deadline
 from harness.command import CommandTimeout, Result
 from harness.errors import BenchError, UseError
@@ -28,6 +31,10 @@ LOST = 255
 ALIVE_SECONDS = 3
 ALIVE_COUNT = 3
 """A dead link is noticed within their product."""
+PAUSE = 0.2
+"""Seconds between two tries; a board that boots refuses at once, and each try is a process."""
+SOCKET_LIMIT = 107 - 17
+"""Longest path of a control socket: what `sun_path` holds, less the suffix ssh gives it while it makes it."""
 
 
 class SshLost(BenchError):
@@ -61,11 +68,18 @@ class SshConnection:
         self._board = board.name
         self._events = events
         self._directory = Path(mkdtemp(prefix="harness-ssh-"))
-        self._socket = self._directory / "master"  # a short path: unix sockets allow 108 bytes
+        if len(bytes(self._directory / "master")) > SOCKET_LIMIT:
+            self._directory.rmdir()
+            self._directory = Path(mkdtemp(prefix="harness-ssh-", dir="/tmp"))
+        self._socket = self._directory / "master"
         self._master: subprocess.Popen[bytes] | None = None
 
     def connect(self, deadline: Deadline) -> None:
-        """Tries until the server lets us in. Raises `SshUnreachable` with the last refusal, `KeyRefused` or `HostKeyChanged` at once."""
+        """Tries until the server lets us in.
+
+        Raises `SshUnreachable` with the last refusal; `KeyRefused`, `HostKeyChanged` or, for an option ssh does not take, `UseError` at once.
+        The thread that connects must stay: Linux ends the master with the thread that started it.
+        """
         refusal = ""
         while not deadline.expired:
             refusal = self._start_master(deadline)
@@ -73,6 +87,7 @@ class SshConnection:
                 return
             self._raise_final(refusal)
             self._events.emit("ssh.refused", reason=refusal)
+            threading.Event().wait(min(PAUSE, deadline.remaining))
         raise SshUnreachable(
             f"{self._board}: no SSH server let us in at {self._place} within {deadline.seconds:g} s ({refusal or 'no answer'})",
             "check the network, ssh.host and ssh.port, and that sshd runs on the host",
@@ -92,7 +107,10 @@ class SshConnection:
         return Result(ended.returncode, ended.stdout, ended.stderr)
 
     def put(self, files: Mapping[Path, str], timeout: float) -> None:
-        """Copies files to the host, all in one sftp session. Raises `SshLost`, `BenchError` with sftp's own words, or `CommandTimeout`."""
+        """Copies files to the host, all in one sftp session. Raises `UseError` for a file that is not here, `SshLost`, `CommandTimeout`, or `BenchError` with sftp's words."""
+        for local in files:
+            if not local.is_file():
+                raise UseError(f"{local} is not there", "build it, or correct the path")
         self._sftp([f"put {_quoted(str(local))} {_quoted(remote)}" for local, remote in files.items()], timeout)
 
     def get(self, files: Mapping[str, Path], timeout: float) -> None:
@@ -115,6 +133,11 @@ class SshConnection:
     def _place(self) -> str:
         return f"{self.settings.host} port {self.settings.port}"
 
+    @property
+    def _known_hosts(self) -> Path:
+        """The pinned key alone, or what this bench's server showed first, kept between runs."""
+        return self._directory / "known_hosts" if self.settings.host_key else user_benches() / f"{self._board}.known_hosts"
+
     def _start_master(self, deadline: Deadline) -> str:
         """One try; the reason of the refusal, or "" when the master is up."""
         self._directory.mkdir(exist_ok=True)
@@ -124,30 +147,33 @@ class SshConnection:
         command = ["setpriv", "--pdeathsig", "TERM", "ssh", "-M", "-N", *tell, *limit, *self._options(), self._destination]
         master = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         assert master.stdout is not None
-        if READY in _first_line(master.stdout):
+        answered, _, _ = select.select([master.stdout], [], [], deadline.remaining)
+        if answered and READY in _first_line(master.stdout):
             self._master = master
             self._events.emit("ssh.connected", host=self.settings.host, port=self.settings.port, user=self.settings.user)
             return ""
+        master.terminate()  # it may hang between the banner and the login, where none of its own limits holds
         _, said = master.communicate()
-        return said.decode(errors="replace").strip() or f"ssh ended with status {master.returncode}"
+        return said.decode(errors="replace").strip() or ("no answer" if not answered else f"ssh ended with status {master.returncode}")
 
     def _options(self) -> list[str]:
         settings = self.settings
-        known_hosts = self._directory / "known_hosts"
         pinned = bool(settings.host_key)
         if pinned:
-            known_hosts.write_text(f"{_known_host(settings)} {settings.host_key}\n")
+            self._known_hosts.write_text(f"{_known_host(settings)} {settings.host_key}\n")
+        else:
+            self._known_hosts.parent.mkdir(parents=True, exist_ok=True)
         options = [
             "BatchMode=yes",
             f"ControlPath={self._socket}",
             "ControlPersist=no",
             f"ServerAliveInterval={ALIVE_SECONDS}",
             f"ServerAliveCountMax={ALIVE_COUNT}",
-            f"UserKnownHostsFile={known_hosts}",
+            f"UserKnownHostsFile={_option_path(self._known_hosts)}",
             "GlobalKnownHostsFile=/dev/null",
             f"StrictHostKeyChecking={'yes' if pinned else 'accept-new'}",
             "LogLevel=ERROR",
-            *([f"IdentityFile={settings.identity}", "IdentitiesOnly=yes"] if settings.identity else []),
+            *([f"IdentityFile={_option_path(Path(settings.identity))}", "IdentitiesOnly=yes"] if settings.identity else []),
             *settings.options,
         ]
         return ["-p", str(settings.port), *(word for option in options for word in ("-o", option))]
@@ -193,10 +219,15 @@ class SshConnection:
 
     def _raise_final(self, refusal: str) -> None:
         """Refusals that trying again does not change."""
+        if "command-line" in refusal or "Bad configuration option" in refusal:
+            raise UseError(
+                f"{self._board}: ssh says: {_last_line(refusal.encode())}", "correct ssh.options or ssh.identity in the bench file"
+            )
         if "REMOTE HOST IDENTIFICATION HAS CHANGED" in refusal or "Host key verification failed" in refusal:
+            pin = "ssh.host_key in the bench file" if self.settings.host_key else f"or remove {self._known_hosts}"
             raise HostKeyChanged(
-                f"{self._board}: the host key at {self._place} is not the one that ssh.host_key pins",
-                "make sure that it is the right host, then correct ssh.host_key in the bench file",
+                f"{self._board}: the host key at {self._place} is another than the pinned one",
+                f"make sure that it is the right host, then correct {pin}",
                 evidence=refusal,
             )
         if "Permission denied" in refusal:
@@ -220,6 +251,11 @@ def _first_line(stream: IO[bytes]) -> bytes:
 def _last_line(said: bytes) -> str:
     lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
     return lines[-1].strip() if lines else "it said nothing"
+
+
+def _option_path(path: Path) -> str:
+    """A path as the value of a configuration option, which takes blanks for separators and `%` for a token."""
+    return '"' + str(path).replace("%", "%%") + '"'
 
 
 def _quoted(path: str) -> str:

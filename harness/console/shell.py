@@ -152,11 +152,12 @@ class Shell:
         """Types the functions into a file, which the shell reads only if it arrived unharmed."""
         text, file = functions(self.dialect, self._base), f"{self._base}.f"
         assert "'" not in text and "\\" not in text
+        blocks = _lines(text, LINE - len(f"echo '' >>{file}\n"))
         redirect = ">"
-        for block in _lines(text, LINE - len(f"echo '' >>{file}\n")):
+        for block in blocks:
             self._type(f"echo '{block}' {redirect}{file}", deadline)
             redirect = ">>"
-        data = b"".join(block.encode() + b"\n" for block in _lines(text, LINE - len(f"echo '' >>{file}\n")))
+        data = b"".join(block.encode() + b"\n" for block in blocks)
         half, rest = _nonce(), _nonce()
         self._cursor.skip()
         self._type(
@@ -251,8 +252,11 @@ class Shell:
     def _body(self, header: Match, size: int) -> bytes | None:
         """The `size` bytes between a header and its repetition, the tty's carriage returns taken back."""
         wire = 2 * (size + 100) * 10 / self.console.baud
-        trailer = self._cursor.poll(header.group(0), _within(PATIENCE + wire, None))
-        if not trailer:
+        patience = _within(PATIENCE + wire, None)
+        trailer = self._cursor.poll([header.group(0), self.prompt], patience)
+        while trailer and trailer.index and trailer.start < header.end + size:  # a prompt within the output
+            trailer = self._cursor.poll([header.group(0), self.prompt], patience)
+        if not trailer or trailer.index:
             return None
         raw = self.console.slice(header.end, trailer.start)
         for newline, undo in ((b"\r\n", True), (b"\n", False)):

@@ -58,7 +58,8 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return repository / "Packages"
 
 
-def test_only_what_the_cache_lacks_is_downloaded(apt: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("apt")
+def test_only_what_the_cache_lacks_is_downloaded(tmp_path: Path) -> None:
     cache, said = tmp_path / "cache", list[str]()
     assert debian.fetch(["one"], cache, report=said.append) == {"one": cache / "one_1.0_all.deb"}
     both = debian.fetch(["one", "two", "one"], cache, report=said.append)
@@ -67,7 +68,8 @@ def test_only_what_the_cache_lacks_is_downloaded(apt: Path, tmp_path: Path) -> N
     assert sorted(path.name for path in cache.iterdir()) == ["one_1.0_all.deb", "two_1.0_all.deb"]
 
 
-def test_a_full_cache_needs_no_apt_and_says_nothing(apt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("apt")
+def test_a_full_cache_needs_no_apt_and_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = debian.fetch(["one"], tmp_path / "cache", report=print)
     kernel = debian.kernel_package("linux-image-cloud-amd64", tmp_path / "cache")
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -75,13 +77,15 @@ def test_a_full_cache_needs_no_apt_and_says_nothing(apt: Path, tmp_path: Path, m
     assert debian.kernel_package("linux-image-cloud-amd64", tmp_path / "cache") == kernel == "linux-image-6.1.0-99-cloud-amd64"
 
 
-def test_a_package_is_unpacked_and_not_installed(apt: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("apt")
+def test_a_package_is_unpacked_and_not_installed(tmp_path: Path) -> None:
     debian.unpack(debian.fetch(["one"], tmp_path / "cache", report=print)["one"], tmp_path / "tree")
     assert (tmp_path / "tree" / "usr" / "share" / "one" / "note").read_text() == "one 1.0\n"
     assert not (tmp_path / "tree" / "DEBIAN").exists()
 
 
-def test_an_unknown_package_is_one_sentence_with_apts_own_words(apt: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("apt")
+def test_an_unknown_package_is_one_sentence_with_apts_own_words(tmp_path: Path) -> None:
     with pytest.raises(PackagesMissing) as caught:
         debian.fetch(["one", "nonsuch"], tmp_path / "cache", report=print)
     assert str(caught.value).splitlines() == [

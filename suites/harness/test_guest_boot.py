@@ -98,8 +98,7 @@ class Bench:
         self.guest = LinuxGuest(self.console, machine, events, 20.0)
 
     def boot(self, seconds: float = SECONDS) -> LinuxGuest:
-        deadlines = [Deadline.after(length, "the guest") for length in (5, seconds, 10)]
-        self.guest.boot(*deadlines)
+        self.guest.boot(5, seconds, 10)
         return self.guest
 
     def close(self) -> None:

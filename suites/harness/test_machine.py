@@ -161,9 +161,9 @@ def test_the_host_has_no_tool_that_qnx_has_not(machine: Machine) -> None:
 def test_the_board_cannot_reach_the_lab_controller(machine: Machine) -> None:
     """The supply listens on this machine; QEMU's gateway address would lead to it. The board's own sshd shows that `nc` works."""
     port = machine.endpoints["power"]["resource"].split("::")[2]
-    own = machine.ssh("/bin/toybox nc -w 2 127.0.0.1 22 </dev/null")
+    own = machine.ssh("/usr/bin/toybox nc -w 2 127.0.0.1 22 </dev/null")
     assert own.stdout.startswith("SSH-2.0")
-    outside = machine.ssh(f"echo '*IDN?' | /bin/toybox nc -w 2 10.0.2.2 {port}")
+    outside = machine.ssh(f"echo '*IDN?' | /usr/bin/toybox nc -w 2 10.0.2.2 {port}")
     assert outside.returncode != 0
     assert outside.stdout == ""
 
@@ -256,8 +256,8 @@ def test_no_qemu_is_one_sentence_before_anything_is_started(tmp_path: Path) -> N
     assert not (tmp_path / "x").exists()
 
 
-def test_a_bare_boot_gets_to_its_prompt() -> None:
-    assert 0 < bare.seconds_to_prompt(image.built(report=print), BOOT) < BOOT
+def test_a_bare_boot_gets_to_its_prompt(state: Path) -> None:
+    assert 0 < bare.seconds_to_prompt(state.with_name("bare"), BOOT) < BOOT
 
 
 @pytest.mark.parametrize(

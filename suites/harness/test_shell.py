@@ -87,6 +87,14 @@ def test_a_command_changes_nothing_for_the_next(clean: Shell) -> None:
     assert clean.run_text('pwd; echo "$PATH" a*b', 5).stdout.splitlines()[1:] == [b"/usr/bin:/bin:/usr/sbin:/sbin a*b"]
 
 
+def test_output_may_hold_the_prompt_and_what_the_protocol_says(clean: Shell) -> None:
+    """As `set` prints them."""
+    script = 'i=0; while [ $i -lt 20 ]; do echo "$PS1 $_hd.0<0 1 2 3 4>"; i=$((i+1)); done'
+    lines = clean.run_text(script, 5).stdout.splitlines()
+    assert len(lines) == 20
+    assert lines[0].startswith(clean.prompt)
+
+
 def test_a_syntax_error_is_a_result(clean: Shell) -> None:
     result = clean.run_text("echo 'open", 5)
     assert result.status != 0

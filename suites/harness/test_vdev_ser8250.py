@@ -145,6 +145,7 @@ def test_uart_012_divisor_0_stalls_the_transmitter(uart: Uart) -> None:
     assert uart.taken() == b""
     assert not uart.get(LSR) & TEMT
     uart.divisor(1)
+    assert not uart.get(LSR) & TEMT, "the character begins with the clock"
     uart.advance(NS // 1000)
     assert uart.taken() == b"A"
     assert uart.get(LSR) == THRE | TEMT
@@ -221,6 +222,9 @@ def test_uart_019_short_words_have_no_upper_bits(uart: Uart, lcr: int, mask: int
     uart.set(MCR, OUT2)
     uart.feed(b"\xff")
     assert uart.get(RBR) == mask
+    uart.set(THR, 0xFF)
+    uart.characters(2)
+    assert uart.taken() == bytes([mask])
 
 
 def test_uart_022_023_break_reaches_the_line_for_as_long_as_it_is_set(uart: Uart) -> None:
@@ -229,6 +233,16 @@ def test_uart_022_023_break_reaches_the_line_for_as_long_as_it_is_set(uart: Uart
     uart.set(LCR, BREAK | 3)
     uart.set(LCR, 3)
     assert (uart.lines()["break"], uart.lines()["breaks"]) == (0, 2)
+
+
+def test_uart_022_055_a_break_in_loopback_interrupts_after_a_character(uart: Uart) -> None:
+    uart.loop()
+    uart.set(IER, LINE_STATUS)
+    uart.set(LCR, BREAK | 3)
+    uart.characters(0.9)
+    assert uart.edges() == []
+    uart.characters(0.2)
+    assert uart.interrupt()
 
 
 def test_uart_022_characters_are_not_seen_during_a_break(uart: Uart) -> None:
@@ -263,4 +277,4 @@ def test_uart_022_038_039_040_a_break_in_loopback_is_one_nul_with_bi_and_fe(uart
 def test_status_text(uart: Uart) -> None:
     uart.set(IER, 5)
     uart.set(MCR, OUT2 | LOOP)
-    assert uart.ask("status") == "dlr=0xc lcr=0x3 ier=0x5 mcr=0x18"
+    assert uart.ask("status").rstrip() == "dlr=0xc lcr=0x3 ier=0x5 mcr=0x18"

@@ -73,6 +73,13 @@ def test_uart_028_the_fifo_takes_16(uart: Uart) -> None:
     assert uart.taken() == bytes(range(160))
 
 
+def test_uart_028_what_is_written_to_a_full_fifo_is_lost(uart: Uart) -> None:
+    uart.set(FCR, FIFO_ON)
+    uart.send(bytes(range(20)))
+    uart.characters(20)
+    assert uart.taken() == bytes(range(16))
+
+
 def test_uart_028_a_full_fifo_is_paced_and_takes_few_callbacks(uart: Uart) -> None:
     """On time to the character, also when the callbacks are late."""
     uart.divisor(1)
@@ -89,6 +96,13 @@ def test_uart_028_a_full_fifo_is_paced_and_takes_few_callbacks(uart: Uart) -> No
     assert len(uart.taken()) == 1600
     assert elapsed == pytest.approx(1600 * 86_806 - 86_806, rel=0.001)
     assert int(uart.ask("callbacks")) <= 300
+
+
+def test_uart_028_output_does_not_wait_for_the_whole_fifo(uart: Uart) -> None:
+    uart.set(FCR, FIFO_ON)
+    uart.send(bytes(16))
+    uart.characters(4)
+    assert len(uart.taken()) >= 2
 
 
 def test_uart_029_order_and_completeness(uart: Uart) -> None:
@@ -113,8 +127,10 @@ def test_uart_030_a_host_that_takes_nothing_holds_the_shift_register(uart: Uart)
     uart.advance(60 * NS)
     assert not uart.get(LSR) & (THRE | TEMT)
     uart.ask("room -")
+    uart.characters(0.9)
+    assert uart.taken() == b"\2", "the one that waited; the others take their time"
     uart.characters(20)
-    assert uart.taken() == bytes(range(2, 16)) + b"\x20\x21\x22", "nothing lost, nothing twice"
+    assert uart.taken() == bytes(range(3, 16)) + b"\x20\x21\x22", "nothing lost, nothing twice"
     assert uart.get(LSR) == THRE | TEMT
 
 
@@ -162,6 +178,16 @@ def test_uart_034_input_comes_at_the_programmed_rate(uart: Uart) -> None:
     uart.advance(13 * uart.character - 1000)
     assert uart.edges() == []
     uart.advance(2000)
+    assert uart.interrupt()
+    assert int(uart.ask("callbacks")) <= 2, "and not one callback for each"
+
+
+def test_uart_034_the_next_character_comes_without_being_looked_for(uart: Uart) -> None:
+    uart.set(IER, RDA)
+    uart.feed(b"ab")
+    uart.get(RBR)
+    uart.edges()
+    uart.characters(1)
     assert uart.interrupt()
 
 

@@ -274,7 +274,9 @@ def test_uart_068_clearing_the_transmitter_spares_the_shift_register(uart: Uart)
     uart.set(FCR, FIFO_ON)
     uart.send(b"abcdefgh")
     uart.characters(2.5)
+    uart.set(IER, THRE_INT)
     uart.set(FCR, FIFO_ON | CLEAR_TX)
+    assert uart.identify() == IS_THRE, "the FIFO is empty"
     assert uart.get(LSR) & (THRE | TEMT) == THRE
     uart.characters(10)
     assert uart.taken() == b"abc"
@@ -328,6 +330,15 @@ def test_uart_072_each_character_restarts_the_timeout(uart: Uart) -> None:
         uart.characters(3.9)
         assert uart.identify() == NONE
     uart.characters(0.2)
+    assert uart.identify() == IS_TIMEOUT
+
+
+def test_uart_072_a_character_does_not_clear_a_timeout_that_has_come(uart: Uart) -> None:
+    uart.set(FCR, FIFO_ON | TRIGGERS[14])
+    uart.feed(b"a")
+    uart.characters(5)
+    uart.feed(b"b")
+    uart.set(IER, RDA)
     assert uart.identify() == IS_TIMEOUT
 
 

@@ -45,7 +45,8 @@ def test_pit_001_loc_moves_the_counters(location: str) -> None:
         rig.write(at, 0x40)
         rig.advance(NS)
         assert rig.read(0x42) == 0xFF, "nothing is left at the default ports"
-        assert 1 <= rig.read(at) <= 0x40
+        counts = {value for value in rig.sample(at, 100, 1000) if 1 <= value <= 0x40}
+        assert (len(counts) > 1) == location.startswith("mem:"), "without port B gate 2 is high"
         assert (rig.read(PORT_B) == 0xFF) == location.startswith("mem:"), "port B belongs to port space"
 
 

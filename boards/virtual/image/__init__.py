@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +109,7 @@ def _assemble(kernel: str, packages: dict[str, Path], scratch: Path, image: Imag
     unpacked = scratch / "packages"
     for name, file in packages.items():
         debian.unpack(file, unpacked / name)
-    compiled = {target: _compile(SOURCES / source, scratch / source) for target, source in recipe.COMPILED.items()}
+    compiled = {target: _compile(source, options, scratch / Path(target).name) for target, (source, *options) in recipe.COMPILED.items()}
     host = tree.Host(scratch / "host")
     host.lay_out(tree.Parts(kernel, unpacked, OVERLAY, compiled | inputs()))
     tree.bare(scratch / "bare", unpacked)
@@ -120,9 +120,6 @@ def _assemble(kernel: str, packages: dict[str, Path], scratch: Path, image: Imag
     extract(stock, scratch / "kernel").replace(image.kernel)
 
 
-def _compile(source: Path, output: Path) -> Path:
-    """Linked statically: on an emulated processor the dynamic loader costs more than these programs do."""
-    options = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s"]
-    program = output.with_suffix("")
-    run("gcc", *options, "-o", program, source)
-    return program
+def _compile(source: str, options: Iterable[str], output: Path) -> Path:
+    run("gcc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-s", *options, "-o", output, SOURCES / source)
+    return output

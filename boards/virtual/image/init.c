@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/klog.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -26,6 +27,7 @@
 
 #define CONSOLE "/dev/ser1"
 #define SERIAL_LINES 4
+#define BEHIND_THE_SHELL 10 /* nice value: there is one processor, and the prompt has it first */
 #define CALIBRATED "Refined TSC clocksource calibration"
 #define CALIBRATION_LIMIT 6 /* seconds; KVM is loaded without it when it never comes */
 
@@ -241,8 +243,10 @@ static void start_services(void)
 {
     static char *const sshd[] = {"/usr/sbin/sshd", "-D", "-r", NULL};
 
-    start_daemon(sshd);
+    setpriority(PRIO_PROCESS, 0, BEHIND_THE_SHELL);
     load_modules("network");
+    setpriority(PRIO_PROCESS, 0, 0);
+    start_daemon(sshd);
     await_calibration();
     load_modules("hypervisor");
     start_network();

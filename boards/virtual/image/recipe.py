@@ -12,15 +12,15 @@ KERNEL_META: Final = "linux-image-cloud-amd64"
 PROGRAMS: Final[dict[str, tuple[str, str]]] = {
     "bin/ksh": ("mksh", "bin/mksh"),
     "bin/stty": ("coreutils", "bin/stty"),
-    "bin/toybox": ("toybox", "bin/toybox"),
+    "usr/bin/toybox": ("toybox", "bin/toybox"),
     "usr/bin/scp": ("openssh-client", "usr/bin/scp"),
     "usr/sbin/sshd": ("openssh-server", "usr/sbin/sshd"),
     "usr/libexec/sftp-server": ("openssh-sftp-server", "usr/lib/openssh/sftp-server"),
 }
 """Path on the host: the package and the path in it."""
 
-COMPILED: Final = {"init": "init.c", "bin/uname": "uname.c"}
-"""Path on the host: the source beside this file."""
+COMPILED: Final = {"init": ("init.c", "-static"), "bin/uname": ("uname.c",)}
+"""Path on the host: the source beside this file, and what the compiler is told besides."""
 
 _LIBRARIES: Final = """
     libaudit1 libc6 libcap-ng0 libcap2 libcom-err2 libcrypt1 libgcc-s1 libgcrypt20 libgpg-error0 libgssapi-krb5-2 libk5crypto3
@@ -58,7 +58,7 @@ LINKS: Final[dict[str, str]] = {
     "tmp": "dev/shmem",
     "var/log": "/dev/shmem",
     "usr/tmp": "/dev/shmem",
-} | {f"bin/{tool}": "toybox" for tool in TOOLS}
+} | {f"bin/{tool}": "../usr/bin/toybox" for tool in TOOLS}
 """Symbolic links. As on QNX, /tmp and its relatives are the memory behind /dev/shmem."""
 
 DIRECTORIES: Final = ("data", "dev", "etc/ssh", "lib/dll", "proc", "root", "run/sshd", "sbin", "sys", "usr/lib", "var")

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from boards.virtual import image
-from boards.virtual.machine import accelerator, qemu, state
-from boards.virtual.machine.bench import Bench, Board
+from boards.virtual.machine import qemu, state
+from boards.virtual.machine.bench import Bench, Board, hardware
 from boards.virtual.machine.forward import Port
 from harness.errors import HarnessError
 
@@ -45,17 +45,8 @@ def _run(arguments: argparse.Namespace) -> None:
     directory = (arguments.state or image.BUILD / "benches" / arguments.name).resolve()
     boot = image.built(report=_say)
     with state.opened(directory) as files:
-        port = None if arguments.bare else Port()
-        hardware = qemu.Hardware(
-            arch=arguments.arch,
-            accelerator=accelerator.choose(arguments.arch, boot),
-            kernel=boot.kernel,
-            initrd=boot.bare if arguments.bare else files.initrd(boot.initrd),
-            usr=None if arguments.bare else boot.usr,
-            data=None if arguments.bare else files.disk,
-            ssh_port=port.number if port else None,
-        )
-        bench = Bench(arguments.name, Board(hardware), port, files)
+        port = Port()
+        bench = Bench(arguments.name, Board(hardware(boot, files, port, arch=arguments.arch, bare=arguments.bare)), port, files)
         print(json.dumps(bench.endpoints()), flush=True)
         bench.serve(sys.stdin.fileno())
 

@@ -1,22 +1,28 @@
-"""The reference for every boot time: the same machine and kernel with nothing in it but a shell."""
+"""The reference for every boot time: the same machine and kernel with nothing started on it but a shell."""
 
 from __future__ import annotations
 
 import os
 import select
 import time
+from pathlib import Path
 
 from boards.virtual import image
-from boards.virtual.machine.bench import Board
-from boards.virtual.machine.qemu import Hardware
+from boards.virtual.machine import state
+from boards.virtual.machine.bench import Board, hardware
+from boards.virtual.machine.forward import Port
 from harness.errors import BenchError
 
 PROMPT = b"# "
 
 
-def seconds_to_prompt(boot: image.Image, limit: float = 60.0) -> float:
-    """Seconds from power-on to the shell's prompt on ser1, through the same lines and at the same speed as the host's console."""
-    board = Board(Hardware("x86_64", "tcg", boot.kernel, boot.bare, usr=None, data=None, ssh_port=None))
+def seconds_to_prompt(directory: Path, limit: float = 60.0) -> float:
+    """Seconds from power-on to the shell's prompt on ser1. The machine is a bench's own, with its state in `directory`."""
+    with state.opened(directory) as files:
+        return _measure(Board(hardware(image.built(report=print), files, Port(), bare=True)), limit)
+
+
+def _measure(board: Board, limit: float) -> float:
     console = os.open(board.lines[0].url, os.O_RDONLY | os.O_NOCTTY)
     begin = time.monotonic()
     try:

@@ -14,6 +14,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from boards.virtual.image import Image
+from boards.virtual.machine import accelerator
 from boards.virtual.machine.forward import LOOPBACK, Port
 from boards.virtual.machine.lines import Line
 from boards.virtual.machine.qemu import SERIAL_PORTS, Hardware, Qemu
@@ -22,6 +24,19 @@ from boards.virtual.machine.supply import Supply
 
 LINE_LIMIT = 1024
 """Bytes of a SCPI line; a longer one ends the connection."""
+
+
+def hardware(boot: Image, files: State, port: Port, *, arch: str = "x86_64", bare: bool = False) -> Hardware:
+    """The machine of a bench. A bare one differs in nothing but what its kernel unpacks."""
+    return Hardware(
+        arch=arch,
+        accelerator=accelerator.choose(arch, boot),
+        kernel=boot.kernel,
+        initrd=boot.bare if bare else files.initrd(boot.initrd),
+        usr=boot.usr,
+        data=files.disk,
+        ssh_port=port.number,
+    )
 
 
 class Board:
@@ -60,7 +75,7 @@ class Board:
 class Bench:
     """What the launch protocol describes, and the loop that serves it."""
 
-    def __init__(self, name: str, board: Board, ssh_port: Port | None, state: State) -> None:
+    def __init__(self, name: str, board: Board, ssh_port: Port, state: State) -> None:
         self._board, self._ssh_port, self._state = board, ssh_port, state
         self._supply = Supply(board, name)
         self._listener = socket.create_server((LOOPBACK, 0))
@@ -70,29 +85,27 @@ class Bench:
     def endpoints(self) -> dict[str, Any]:
         """The JSON line of the launch protocol."""
         ser1, ser2, ser3, ser4 = ({"url": line.url} for line in self._board.lines)
-        found: dict[str, Any] = {
+        return {
             "console": {"host": ser1, "guest": ser3},
             "line": {"ser2": ser2, "ser4": ser4},
             "power": {"resource": f"TCPIP::{LOOPBACK}::{self._listener.getsockname()[1]}::SOCKET"},
-        }
-        if self._ssh_port is not None:
-            found["ssh"] = {
+            "ssh": {
                 "host": LOOPBACK,
                 "port": self._ssh_port.number,
                 "user": "root",
                 "identity": str(self._state.identity),
                 "host_key": self._state.public_host_key(),
-            }
-        return found
+            },
+        }
 
     def serve(self, life: int) -> None:
         """Serves until the file descriptor `life` ends or SIGTERM comes; the board is without power afterwards."""
         woken, wake = socket.socketpair()
         wake.setblocking(False)
         signal.set_wakeup_fd(wake.fileno())
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        if not os.isatty(life):
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever holds our standard input
+        signal.signal(signal.SIGTERM, _wake)
+        # Ctrl-C is for whoever holds our standard input; a person at a terminal does so himself.
+        signal.signal(signal.SIGINT, _wake if os.isatty(life) else signal.SIG_IGN)
         self._selector.register(woken, selectors.EVENT_READ, self._stop)
         self._selector.register(life, selectors.EVENT_READ, lambda: self._watch(life))
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
@@ -135,3 +148,7 @@ class Bench:
                 connection.close()
 
         return hear
+
+
+def _wake(*_: object) -> None:
+    """A signal does its work through the wake-up descriptor."""

@@ -75,7 +75,8 @@ def command(hardware: Hardware, sockets: Sequence[int]) -> list[str]:
     for number, (fd, (base, irq)) in enumerate(zip(serial, SERIAL_PORTS, strict=True)):
         arguments += ["-chardev", f"socket,id=ser{number + 1},fd={fd}"]
         arguments += ["-device", f"isa-serial,index={number},chardev=ser{number + 1},iobase={base:#x},irq={irq}"]
-    for name, file, options in (("usr", hardware.usr, ",readonly=on"), ("data", hardware.data, "")):
+    # cache=unsafe: the lab controller's page cache survives the board's power cut, so the board's flushes need not reach a platter.
+    for name, file, options in (("usr", hardware.usr, ",readonly=on"), ("data", hardware.data, ",cache=unsafe")):
         if file is not None:
             arguments += ["-drive", f"if=none,id={name},format=raw,file={_escaped(file)}{options}"]
             arguments += ["-device", f"virtio-blk-pci,drive={name},serial={name},disable-legacy=on"]
@@ -109,6 +110,8 @@ class Qemu:
             self._control = Qmp(ours[0])
         except BenchError:
             self._end()
+            for end in ours:
+                end.close()
             raise
         self._forward = keep_forwarding(ours[1], hardware.ssh_port, NETWORK) if hardware.ssh_port else None
 

@@ -19,6 +19,7 @@
 #include "terminal.h"
 
 enum { PIECE = 256, HUNG_UP = 200, RETRY = 500, LAST_WORDS = 500 /* ms */ };
+enum { BREATH = 1000 /* us */ };
 
 /* --- Opening -------------------------------------------------------------- */
 
@@ -230,16 +231,21 @@ static void write_some(struct cdev_private *cd, const uint8_t *data, unsigned le
         await(&cd->out, -1, 0, HUNG_UP);
 }
 
+static void pause_for(unsigned microseconds)
+{
+    const struct timespec pause = {.tv_sec = microseconds / 1000000, .tv_nsec = 1000l * (microseconds % 1000000)};
+
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
 /* `batch`: waits until no character came for that long, or a good many did. */
 static void collect(struct cdev_private *cd, unsigned length)
 {
-    const struct timespec pause = {.tv_nsec = 1000l * (long)cd->batch % 1000000000, .tv_sec = cd->batch / 1000000};
-
     bool stopping = false;
 
     for (unsigned before = 0; before != length && length < PIECE && !stopping;) {
         before = length;
-        clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+        pause_for(cd->batch);
         pthread_mutex_lock(&cd->lock);
         length = ring_length(&cd->pending);
         stopping = cd->stopping;
@@ -299,6 +305,7 @@ static void *write_device(void *arg)
                 next_work(cd, data, &length, &command);
             }
             write_some(cd, data, length);
+            pause_for(BREATH); /* a stream of characters leaves in handfuls: each wake-up interrupts the guest */
             break;
         case COMMAND:
             apply(cd, &command);

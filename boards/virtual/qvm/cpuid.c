@@ -18,6 +18,12 @@ enum { ENTRIES = 256 };
 
 #define HYPERVISOR_LEAVES 0x40000000u
 
+/* Extended state and what needs it: under an emulated host processor (QEMU's TCG) a guest's AVX instruction is an illegal one,
+ * whatever CPUID says. */
+#define EXTENDED_STATE_1_ECX (1u << 12 | 1u << 26 | 1u << 27 | 1u << 28 | 1u << 29) /* FMA, XSAVE, OSXSAVE, AVX, F16C */
+#define EXTENDED_STATE_7_EBX (1u << 5)                                             /* AVX2 */
+#define EXTENDED_STATE_7_ECX (1u << 9 | 1u << 10)                                  /* VAES, VPCLMULQDQ */
+
 static void adjust(struct kvm_cpuid_entry2 *entry, unsigned vcpu)
 {
     switch (entry->function) {
@@ -25,11 +31,19 @@ static void adjust(struct kvm_cpuid_entry2 *entry, unsigned vcpu)
         entry->ebx = (entry->ebx & 0x0000ffff) | 1u << 16 | vcpu << 24; /* one logical processor; initial APIC id */
         entry->ecx |= 1u << 31;                                        /* in a VM */
         entry->ecx &= ~(1u << 21 | 1u << 24);                          /* x2APIC, TSC deadline */
+        entry->ecx &= ~EXTENDED_STATE_1_ECX;
         entry->edx |= 1u << 9;                                         /* local APIC */
         entry->edx &= ~(1u << 28);                                     /* HTT */
         break;
     case 0x4:
         entry->eax &= 0x3fff; /* nobody shares a cache, one core */
+        break;
+    case 0x7:
+        entry->ebx &= ~EXTENDED_STATE_7_EBX;
+        entry->ecx &= ~EXTENDED_STATE_7_ECX;
+        break;
+    case 0xd: /* extended state */
+        entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
         break;
     case 0xb: /* x2APIC topology */
     case 0x1f:

@@ -6,12 +6,14 @@
  */
 #include "timer.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
-#include <stddef.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <qvm/vdev-core.h>
 
@@ -35,7 +37,8 @@ struct guest_timer {
 
 static struct guest_timer *timers;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed;
+static uint64_t alarm_at = GUEST_TIMER_STOP; /* what `alarm_file` is set to */
+static int alarm_file = -1;
 static pthread_t thread;
 static bool started, stopping;
 
@@ -64,7 +67,7 @@ struct guest_timer *guest_timer_create(const struct guest_cpu *gcp, const struct
     }
     struct guest_timer *timer = allocate(sizeof *timer);
     *timer = (struct guest_timer){timers, without_const(vdp), without_const(data), GUEST_TIMER_STOP};
-    timers = timer;
+    timers = timer; /* start-up is single-threaded */
     *resolutionp = FREQUENCY;
     return timer;
 }
@@ -74,7 +77,7 @@ static uint64_t saturated(uint64_t from, uint64_t distance)
     return distance >= GUEST_TIMER_STOP - from ? GUEST_TIMER_STOP : from + distance;
 }
 
-/* The deadline that is next, with the lock held. */
+/* The timer that is next, with the lock held. */
 static struct guest_timer *earliest(void)
 {
     struct guest_timer *found = NULL;
@@ -85,6 +88,26 @@ static struct guest_timer *earliest(void)
     return found;
 }
 
+/* Sets the alarm, so that whoever arms a timer wakes nobody before its time. With the lock held. */
+static void set_alarm(uint64_t deadline)
+{
+    const struct itimerspec setting = {
+        .it_value = {(time_t)(deadline / FREQUENCY), (long)(deadline % FREQUENCY)},
+    };
+
+    if (deadline == alarm_at)
+        return;
+    alarm_at = deadline;
+    timerfd_settime(alarm_file, TFD_TIMER_ABSTIME, deadline != GUEST_TIMER_STOP ? &setting : &(struct itimerspec){0}, NULL);
+}
+
+static void set_next_alarm(void)
+{
+    const struct guest_timer *next = earliest();
+
+    set_alarm(next != NULL ? next->deadline : GUEST_TIMER_STOP);
+}
+
 int guest_timer_notify(struct guest_timer *vtp, const struct guest_timer_data *tdp, uint64_t deadline)
 {
     running_only("guest_timer_notify");
@@ -92,10 +115,9 @@ int guest_timer_notify(struct guest_timer *vtp, const struct guest_timer_data *t
         deadline = saturated(tdp != NULL ? tdp->guest_notify_start : now(), deadline);
     pthread_mutex_lock(&lock);
     vtp->deadline = deadline;
-    bool is_next = earliest() == vtp;
+    if (!(started && pthread_equal(pthread_self(), thread))) /* that thread sets the alarm when it has served them all */
+        set_next_alarm();
     pthread_mutex_unlock(&lock);
-    if (is_next && !(started && pthread_equal(pthread_self(), thread)))
-        pthread_cond_signal(&changed);
     return EOK;
 }
 
@@ -130,20 +152,24 @@ static void prefer_this_thread(void)
 
 static void *serve(void *unused)
 {
+    uint64_t expiries;
+
     (void)unused;
     prefer_this_thread();
     pthread_mutex_lock(&lock);
     while (!stopping) {
         struct guest_timer *timer = earliest();
         uint64_t time = now();
-        if (timer == NULL) {
-            pthread_cond_wait(&changed, &lock);
-        } else if (timer->deadline <= time) {
+        if (timer != NULL && timer->deadline <= time) {
             expire(timer, time);
-        } else {
-            const struct timespec until = {(time_t)(timer->deadline / FREQUENCY), (long)(timer->deadline % FREQUENCY)};
-            pthread_cond_timedwait(&changed, &lock, &until);
+            continue;
         }
+        alarm_at = GUEST_TIMER_STOP; /* it may have gone off */
+        set_next_alarm();
+        pthread_mutex_unlock(&lock);
+        if (read(alarm_file, &expiries, sizeof expiries) < 0 && errno != EINTR)
+            run_error(GTC_UNEXPECTED, "the timers cannot go on: %s", strerror(errno));
+        pthread_mutex_lock(&lock);
     }
     pthread_mutex_unlock(&lock);
     return NULL;
@@ -151,15 +177,8 @@ static void *serve(void *unused)
 
 void timers_start(void)
 {
-    pthread_condattr_t attributes;
-
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&changed, &attributes);
-    pthread_condattr_destroy(&attributes);
-    if (timers == NULL)
-        return;
-    if (thread_create(&thread, "timers", serve, NULL) != 0)
+    alarm_file = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    if (alarm_file < 0 || thread_create(&thread, "timers", serve, NULL) != 0)
         start_error(NULL, "no thread for the timers");
     started = true;
 }
@@ -170,8 +189,8 @@ void timers_stop(void)
         return;
     pthread_mutex_lock(&lock);
     stopping = true;
+    set_alarm(1); /* long ago: at once */
     pthread_mutex_unlock(&lock);
-    pthread_cond_signal(&changed);
     pthread_join(thread, NULL);
     started = false;
 }

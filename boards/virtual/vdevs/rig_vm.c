@@ -247,7 +247,7 @@ void qvm_fatal(unsigned source, const char *fmt, ...) {
 void qvm_report(const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    append(status_text, " | ", fmt, args);
+    append(status_text, "", fmt, args);
     va_end(args);
 }
 
@@ -261,6 +261,7 @@ const char *rig_log(void) {
 const char *rig_status(struct instance *in) {
     status_text[0] = 0;
     control(in, VDEV_CTRL_STATUS, NULL);
+    for (char *end; (end = strchr(status_text, '\n'));) *end = ' ';
     return status_text;
 }
 

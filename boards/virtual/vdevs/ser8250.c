@@ -327,7 +327,7 @@ static void start(struct uart *u) {
 static void report(vdev_t *vdp) {
     const struct uart *u = &((struct ser8250 *)vdp->v_device)->uart;
     pthread_mutex_lock(&vdp->v_mtx);
-    qvm_report("dlr=0x%x lcr=0x%x ier=0x%x mcr=0x%x", u->divisor, u->lcr, u->ier, u->mcr);
+    qvm_report("dlr=0x%x lcr=0x%x ier=0x%x mcr=0x%x\n", u->divisor, u->lcr, u->ier, u->mcr);
     pthread_mutex_unlock(&vdp->v_mtx);
 }
 

@@ -255,9 +255,9 @@ static uint64_t receiver_deadline(const struct uart *u) {
     if (coming) {
         if (coming > trigger - u->rx.count) coming = trigger - u->rx.count;
         deadline = earlier(deadline, u->rx_at + (coming - 1) * character);
-    }
-    if (u->fifo_mode && u->rx.count && !u->timeout)
+    } else if (u->fifo_mode && u->rx.count && !u->timeout) {
         deadline = earlier(deadline, u->rx_activity + TIMEOUT_CHARACTERS * character);
+    }
     return deadline;
 }
 

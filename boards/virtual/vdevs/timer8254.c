@@ -290,13 +290,13 @@ static void report(vdev_t *vdp) {
     for (unsigned i = 0; i < 3; i++) {
         struct counter *c = &pit->counter[i];
         counter_advance(c, now);
-        qvm_report("channel %u: control=0x%02x mode=%u cr=0x%04x ce=0x%04x out=%d gate=%d null=%d", i,
+        qvm_report("channel %u: control=0x%02x mode=%u cr=0x%04x ce=0x%04x out=%d gate=%d null=%d\n", i,
                    c->control, counter_mode(c), c->cr, counter_element(c, now), c->out, c->gate,
                    c->null_count);
     }
-    if (pit->has_port_b) qvm_report("port b: 0x%02x", read_port_b(pit, now));
+    if (pit->has_port_b) qvm_report("port b: 0x%02x\n", read_port_b(pit, now));
     qvm_report("interrupts: delivered=%" PRIu64 " backlog=%" PRIu64 " merged=%" PRIu64
-               " discarded=%" PRIu64,
+               " discarded=%" PRIu64 "\n",
                pit->irq.delivered, pit->irq.backlog, pit->irq.merged, pit->irq.discarded);
     pthread_mutex_unlock(&vdp->v_mtx);
 }

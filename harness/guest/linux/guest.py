@@ -66,26 +66,27 @@ class LinuxGuest:
         self._begin = console.offset
         self._count = 0
 
-    def boot(self, start: Deadline, boot: Deadline, shell: Deadline) -> None:
-        """Starts the VM and waits for the shell; each deadline is one phase of the board's profile.
+    def boot(self, start: float, boot: float, shell: float) -> None:
+        """Starts the VM and waits for the shell; the seconds are those of the phases in the board's profile, each from its own begin.
 
         Raises what `Qvm.start` raises, `GuestNotUp`, `QvmEnded` or `GuestUnresponsive`.
         """
         self._begin = self.console.offset
         cursor = self.console.cursor()
         with self.events.step("guest.boot", system=self.vm.system) as results:
-            self.vm.start(start)
+            self.vm.start(Deadline.after(start, "the VM"))
+            up = Deadline.after(boot, "the guest's shell")
             ends = [READY.pattern, *FATAL.values()]
             found = None
-            while found is None and not boot.expired:
-                found = cursor.poll(ends, Deadline.after(min(LOOK, boot.remaining), "a guest's boot", boot.clock))
+            while found is None and not up.expired:
+                found = cursor.poll(ends, Deadline.after(min(LOOK, up.remaining), "a guest's boot"))
                 if found is None:
                     self.vm.check_alive()
             if found is None or found.index != 0:
-                raise self._not_up(boot)
+                raise self._not_up(up)
             results["milestones"] = self._times()
         with self._answering("the shell's set-up"):
-            self._shell = Shell.attach(self.console, ASH, shell)
+            self._shell = Shell.attach(self.console, ASH, Deadline.after(shell, "the guest's shell"))
 
     @property
     def shell(self) -> Shell:

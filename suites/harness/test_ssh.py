@@ -1,0 +1,266 @@
+"""The real OpenSSH client against a real server: one connection, no silent second one, and a sentence for each way to fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.boardfile import Board, Ssh
+from harness.boardfile.schema import About
+from harness.clock import Deadline
+from harness.command import CommandTimeout, quote
+from harness.errors import BenchError, UseError
+from harness.events import Event, Events
+from harness.ssh import HostKeyChanged, KeyRefused, SshConnection, SshLost, SshUnreachable
+from suites.harness.ssh_server import Server, serving
+
+
+def link(port: int, identity: str, host_key: str, *options: str) -> SshConnection:
+    about = About(description="a server of this test", arch="x86_64", os="qnx-8.0")
+    ssh = Ssh(host="127.0.0.1", port=port, identity=identity, host_key=host_key, options=options)
+    return SshConnection(Board(name="bench", files=("bench.toml",), board=about, ssh=ssh), Events())
+
+
+@contextmanager
+def connection(server: Server, *, identity: str | None = None, host_key: str | None = None) -> Iterator[SshConnection]:
+    made = link(server.port, identity or server.identity, server.host_key if host_key is None else host_key)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def soon(seconds: float = 10) -> Deadline:
+    return Deadline.after(seconds, "the SSH server")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture
+def ssh(server: Server) -> Iterator[SshConnection]:
+    with connection(server) as connected:
+        connected.connect(soon())
+        yield connected
+
+
+def test_commands_share_one_connection(server: Server, ssh: SshConnection) -> None:
+    before = server.connections
+    for status in (0, 1, 3, 127, 255):
+        result = ssh.run_text(quote(["sh", "-c", f"echo out; echo err >&2; exit {status}"]), 10)
+        assert (result.status, result.stdout, result.stderr) == (status, b"out\n", b"err\n")
+    assert server.connections == before
+
+
+@pytest.mark.parametrize("argument", ["two words", "it's", 'say "so"', "$HOME `id` \\n", "a;b|c", "*", "", "ünï", "line\nline", "-n"])
+def test_arguments_arrive_unchanged(ssh: SshConnection, argument: str) -> None:
+    assert ssh.run_text(quote(["printf", "%s|", argument]), 10).stdout == argument.encode() + b"|"
+
+
+def test_input_and_output_are_bytes(ssh: SshConnection) -> None:
+    data = bytes(range(256)) * 1000
+    assert ssh.run_text(quote(["cat"]), 20, input=data).stdout == data
+    assert ssh.run_text(quote(["cat"]), 10).stdout == b""
+
+
+def test_files_go_both_ways_in_one_session(ssh: SshConnection, tmp_path: Path) -> None:
+    far = tmp_path / "far"
+    far.mkdir()
+    names = ["plain", "two words", 'quote"d', "st*r[1]?", "back\\slash", "it's"]
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode() * 1000)
+    ssh.put({tmp_path / name: f"{far}/{name}" for name in names}, 20)
+    assert {path.name for path in far.iterdir()} == set(names)
+    assert all((far / name).read_bytes() == name.encode() * 1000 for name in names)
+    ssh.get({f"{far}/{name}": tmp_path / f"{name}.back" for name in names}, 20)
+    assert all((tmp_path / f"{name}.back").read_bytes() == name.encode() * 1000 for name in names)
+
+
+def test_a_failed_transfer_says_what_failed(ssh: SshConnection, tmp_path: Path) -> None:
+    with pytest.raises(UseError, match="is not there"):
+        ssh.put({tmp_path / "missing": "/tmp/x"}, 10)
+    (tmp_path / "here").write_bytes(b"x")
+    with pytest.raises(BenchError, match="sftp could not copy"):
+        ssh.put({tmp_path / "here": f"{tmp_path}/no/such/directory"}, 10)
+
+
+def test_a_host_without_sftp_is_named(tmp_path: Path) -> None:
+    with serving(tmp_path, sftp=False) as server, connection(server) as ssh:
+        ssh.connect(soon())
+        (tmp_path / "file").write_bytes(b"x")
+        with pytest.raises(BenchError, match="sftp subsystem"):
+            ssh.put({tmp_path / "file": f"{tmp_path}/copy"}, 10)
+
+
+def test_a_command_that_hangs_has_a_deadline(ssh: SshConnection) -> None:
+    begin = time.monotonic()
+    with pytest.raises(CommandTimeout, match=r"`sleep 30` did not end within 0\.5 s"):
+        ssh.run_text(quote(["sleep", "30"]), 0.5)
+    assert time.monotonic() - begin < 5
+    assert ssh.run_text(quote(["echo", "on"]), 10).stdout == b"on\n"
+
+
+def test_a_dead_master_is_an_error_and_no_new_connection(server: Server, ssh: SshConnection) -> None:
+    before = server.connections
+    threading.Timer(0.3, server.hang_up).start()
+    with pytest.raises(SshLost, match=r"connection to .* is gone"):
+        ssh.run_text(quote(["sleep", "5"]), 10)
+    with pytest.raises(SshLost):
+        ssh.run_text(quote(["true"]), 10)
+    assert server.connections == before
+    ssh.connect(soon())
+    assert ssh.run_text(quote(["echo", "again"]), 10).stdout == b"again\n"
+
+
+def test_a_socket_left_by_a_killed_master_is_no_way_in(server: Server, ssh: SshConnection) -> None:
+    """SIGKILL leaves the control socket; a plain `ssh -o ControlPath` would connect anew without a word."""
+    before = server.connections
+    assert ssh._master
+    ssh._master.kill()
+    with pytest.raises(SshLost):
+        ssh.run_text(quote(["true"]), 10)
+    assert server.connections == before
+
+
+def test_a_refused_key_names_the_identity(server: Server, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
+    begin = time.monotonic()
+    with connection(server, identity=str(other)) as ssh, pytest.raises(KeyRefused) as caught:
+        ssh.connect(soon(30))
+    assert time.monotonic() - begin < 10, "waiting does not mend a refused key"
+    assert str(other) in str(caught.value)
+    assert "ssh.identity" in str(caught.value)
+
+
+def test_a_changed_host_key_names_the_pin(server: Server, tmp_path: Path) -> None:
+    wrong = tmp_path / "host"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(wrong)], check=True)
+    pin = " ".join(wrong.with_suffix(".pub").read_text().split()[:2])
+    with connection(server, host_key=pin) as ssh, pytest.raises(HostKeyChanged, match=r"ssh\.host_key"):
+        ssh.connect(soon(30))
+
+
+def test_without_a_pin_the_first_key_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "my configuration"))
+    with serving(tmp_path) as server:
+        with connection(server, host_key="") as ssh:
+            ssh.connect(soon())
+        server.stop()
+        server.new_host_key()
+        server.start()
+        with connection(server, host_key="") as ssh, pytest.raises(HostKeyChanged, match="known_hosts"):
+            ssh.connect(soon())
+
+
+def test_nobody_there_is_told_with_the_last_reason(server: Server) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    ssh = link(port, server.identity, server.host_key)
+    with pytest.raises(SshUnreachable, match=r"within 0\.7 s .*Connection refused"):
+        ssh.connect(soon(0.7))
+
+
+def test_a_server_that_accepts_and_says_nothing_is_given_up(server: Server) -> None:
+    """As a forwarded port does while the board behind it boots."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        ssh = link(mute.getsockname()[1], server.identity, server.host_key)
+        begin = time.monotonic()
+        with pytest.raises(SshUnreachable):
+            ssh.connect(soon(1))
+        assert time.monotonic() - begin < 5
+
+
+def test_wait_outlasts_a_boot(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        server.stop()
+        threading.Timer(0.8, server.start).start()
+        with connection(server) as ssh:
+            ssh.connect(soon())
+            assert ssh.run_text(quote(["echo", "up"]), 10).stdout == b"up\n"
+
+
+def test_a_long_temporary_directory_is_no_obstacle(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unix socket's path has 108 bytes at most."""
+    deep = tmp_path / ("long" * 20)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    with connection(server) as ssh:
+        ssh.connect(soon())
+        assert ssh.run_text("echo in", 10).stdout == b"in\n"
+
+
+def test_an_identity_in_a_path_with_blanks(server: Server, tmp_path: Path) -> None:
+    identity = tmp_path / "my key 100%"
+    identity.write_bytes(Path(server.identity).read_bytes())
+    identity.chmod(0o600)
+    with connection(server, identity=str(identity)) as ssh:
+        ssh.connect(soon())
+
+
+def test_a_refusing_port_is_not_hammered(server: Server) -> None:
+    """A board that boots refuses for seconds; each try is a process."""
+    seen: list[Event] = []
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    ssh = link(port, server.identity, server.host_key)
+    ssh._events.listen(seen.append)
+    with pytest.raises(SshUnreachable):
+        ssh.connect(soon(2))
+    assert 2 <= len([event for event in seen if event.name == "ssh.refused"]) <= 15
+
+
+def test_a_bad_option_is_a_use_error(server: Server) -> None:
+    ssh = link(server.port, server.identity, server.host_key, "NoSuchOption=1")
+    with pytest.raises(UseError, match=r"ssh\.options"):
+        ssh.connect(soon())
+
+
+CHILD = """
+import sys, time
+from harness.clock import Deadline
+from suites.harness.test_ssh import link
+ssh = link(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+ssh.connect(Deadline.after(10, "the server"))
+print(ssh._master.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_master_dies_with_a_killed_harness(server: Server) -> None:
+    argv = [sys.executable, "-c", CHILD, str(server.port), server.identity, server.host_key]
+    child = subprocess.Popen(argv, stdout=subprocess.PIPE)
+    assert child.stdout
+    master = int(child.stdout.readline())
+    end = os.pidfd_open(master)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    import select
+
+    assert select.select([end], [], [], 2)[0], "the master connection outlived the harness"
+    os.close(end)
+
+
+def test_a_command_over_the_master_is_cheap(ssh: SshConnection) -> None:
+    """About 20 ms on a quiet machine; the median of many forgives a busy one."""
+    times = []
+    for _ in range(11):
+        begin = time.monotonic()
+        ssh.run_text(quote(["true"]), 10)
+        times.append(time.monotonic() - begin)
+    assert sorted(times)[5] < 0.15, times
