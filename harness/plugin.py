@@ -23,7 +23,7 @@ pytest_plugins = ("fixtures.bench", "fixtures.evidence", "fixtures.guests", "fix
 
 DEFAULT_BOARD = "virtual-x86_64"
 
-RUN = pytest.StashKey["Run"]()
+RUN: pytest.StashKey[Run] = pytest.StashKey()
 """The run's evidence; present once a collected test needs a bench."""
 
 SYMBOLS = {"infra": "I", "blocked": "B", "inconclusive": "?"}
@@ -69,7 +69,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _begin(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Everything that can refuse a run without touching the bench; then the plan is written."""
-    from harness import boardfile
     from harness.bench import Plan
     from harness.evidence import Run
     from harness.report import allure, terminal
@@ -99,7 +98,7 @@ def _planned(item: pytest.Item) -> Outcome:
     return Outcome(item.nodeid, lines, str(judge.args[0]) if judge else "")
 
 
-def _as_interrupt(number: int, frame: object) -> None:
+def _as_interrupt(number: int, _frame: object) -> None:
     """pytest runs no teardown on SIGTERM and SIGHUP; as an interrupt it does, and the board goes off."""
     raise KeyboardInterrupt(signal.Signals(number).name)
 
@@ -130,7 +129,7 @@ def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     run = item.config.stash.get(RUN, None)
     if run is None or item.nodeid not in run.outcomes:
         return (yield)

@@ -77,7 +77,7 @@ class SshConnection:
     def connect(self, deadline: Deadline) -> None:
         """Tries until the server lets us in.
 
-        Raises `SshUnreachable` with the last refusal; `KeyRefused`, `HostKeyChanged` or, for an option ssh does not take, `UseError` at once.
+        Raises `SshUnreachable` with the last refusal; at once `KeyRefused`, `HostKeyChanged`, or `UseError` for an option ssh refuses.
         The thread that connects must stay: Linux ends the master with the thread that started it.
         """
         refusal = ""
@@ -107,7 +107,10 @@ class SshConnection:
         return Result(ended.returncode, ended.stdout, ended.stderr)
 
     def put(self, files: Mapping[Path, str], timeout: float) -> None:
-        """Copies files to the host, all in one sftp session. Raises `UseError` for a file that is not here, `SshLost`, `CommandTimeout`, or `BenchError` with sftp's words."""
+        """Copies files to the host, all in one sftp session.
+
+        Raises `UseError` for a file that is not here, `SshLost`, `CommandTimeout`, or `BenchError` with sftp's own words.
+        """
         for local in files:
             if not local.is_file():
                 raise UseError(f"{local} is not there", "build it, or correct the path")

@@ -11,14 +11,16 @@ from pathlib import Path
 
 from harness.bench.bench import Bench
 from harness.bench.plan import VdevOption
+from harness.boardfile import Phase
 from harness.clock import Deadline
 from harness.guest import linux
 from harness.guest.linux import LinuxGuest
 from harness.guest.store import GuestStore
 from harness.vdev import Deployment
 from harness.vm import Configuration, DryrunResult, Ending, Qvm, add_option, linux_configuration, with_base_options
+from harness.vm.status import NORMAL
 
-TELL_DEBUG = ("8250_base.dyndbg=+p",)
+TELL_DEBUG = ("8250.dyndbg=+p", "8250_base.dyndbg=+p")
 """The 8250 driver works around broken UARTs in silence; its debug messages say so."""
 QUIET = ("loglevel=4",)
 """A full kernel log at 115200 bit/s is most of a boot's time; the log itself keeps everything (`LinuxGuest.kernel_log`)."""
@@ -74,18 +76,18 @@ class LinuxGuests:
         self._guest, self._arguments = guest, tuple(arguments)
         return guest
 
-    def stop(self) -> Ending | None:
-        """Presses the power button (SIGTERM), then, if the guest does not answer, cuts its power. None when there is no guest."""
+    def stop(self) -> Ending:
+        """Presses the power button (SIGTERM), then, if the guest does not answer, cuts its power. Harmless without a guest."""
         vm, self._vm, self._guest = self._vm, None, None
         if vm is None:
-            return None
+            return Ending(NORMAL, "")
         with self._bench.events.step("guest.shutdown", system=vm.system):
             return vm.stop(self._deadline("guest_shutdown", "the guest to shut down"))
 
-    def cut(self) -> Ending | None:
-        """Cuts the guest's power (SIGQUIT)."""
+    def cut(self) -> Ending:
+        """Cuts the guest's power (SIGQUIT). Harmless without a guest."""
         vm, self._vm, self._guest = self._vm, None, None
-        return None if vm is None else vm.cut(self._deadline("qvm_start", "the end of qvm"))
+        return Ending(NORMAL, "") if vm is None else vm.cut(self._deadline("qvm_start", "the end of qvm"))
 
     def present(self) -> bool:
         """Whether the host shows any VM under /dev/qvm."""
@@ -96,5 +98,5 @@ class LinuxGuests:
         configuration = self.configuration(arguments)
         return Qvm(bench.host, configuration, self._deployment, program=bench.board.host.qvm, evidence=self._evidence, events=bench.events)
 
-    def _deadline(self, phase: str, awaited: str) -> Deadline:
-        return Deadline.after(self._bench.board.seconds(phase), awaited)  # type: ignore[arg-type]
+    def _deadline(self, phase: Phase, awaited: str) -> Deadline:
+        return Deadline.after(self._bench.board.seconds(phase), awaited)

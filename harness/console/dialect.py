@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 LINE = 250
 """Bytes of a typed line with its newline: a tty in canonical mode may cut at 256 (QNX devc-ser8250, option -C)."""
+EMPTY = 4294967295
+"""What `cksum` prints for nothing: most commands say nothing, and need not start it."""
 INLINE = 4096
 """Bytes of output that come with the answer; more is fetched in pieces."""
 
@@ -85,7 +87,8 @@ _hq() {{
 }}
 _hr() {{
 [ "$_hd" = "$1$2" ] || {{ echo "$1$2.!"; return; }}
-set -- "$3" $(cksum $_hb.o $_hb.e)
+if [ -s $_hb.o ] || [ -s $_hb.e ]; then set -- "$3" $(cksum $_hb.o $_hb.e)
+else set -- "$3" {EMPTY} 0 - {EMPTY} 0 -; fi
 _hh="$_hd.$1<$_ht $2 $3 $5 $6>"
 echo "$_hh"
 [ $(($3+$6)) -gt {INLINE} ] || {{ [ $(($3+$6)) = 0 ] || cat $_hb.o $_hb.e; echo "$_hh"; }}

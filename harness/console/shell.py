@@ -15,7 +15,7 @@ from harness.clock import Deadline
 from harness.command import CommandTimeout, Result, quote
 from harness.console.cksum import cksum
 from harness.console.console import Console
-from harness.console.cursor import Cursor, Match
+from harness.console.cursor import Cursor, Match, Pattern
 from harness.console.dialect import INLINE, LINE, Dialect, functions, pieces
 from harness.errors import BenchError
 
@@ -314,7 +314,7 @@ class Shell:
                 half, rest = _nonce(), _nonce()
                 self._cursor.skip()
                 self._type(f"_hp {half} {rest} {number} {len(piece)} {file} '{piece}'", deadline)
-                heard = [re.compile(f"{half}{rest}\\.(\\d+)\\+".encode()), self._continued]
+                heard: list[Pattern] = [re.compile(f"{half}{rest}\\.(\\d+)\\+".encode()), self._continued]
                 taken = self._cursor.poll(heard, _within(PATIENCE * (2 + attempt), None))
                 if taken and taken.index == 0 and int(taken.group(1)) > number:
                     break

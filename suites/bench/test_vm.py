@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.bench import LinuxGuests
 from fixtures.marks import judge
+from harness.bench import LinuxGuests
 
 pytestmark = judge("bench")
 

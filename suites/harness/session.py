@@ -14,6 +14,8 @@ from pathlib import Path
 from harness.clock import Deadline
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+LONGEST = 600.0
+"""Seconds after which a run is taken for hanging."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,10 @@ class Ended:
     output: str
 
 
-def pytest(*arguments: str, timeout: float = 300, **environment: str) -> Ended:
+def pytest(*arguments: str, **environment: str) -> Ended:
     """`pytest ARGUMENTS` in the checkout, with these environment variables added."""
-    ended = subprocess.run(_command(arguments), cwd=CHECKOUT, capture_output=True, text=True, timeout=timeout, env=_environment(environment))
+    command, variables = _command(arguments), _environment(environment)
+    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=LONGEST, env=variables)
     return Ended(ended.returncode, ended.stdout + ended.stderr)
 
 
@@ -34,7 +37,13 @@ def pytest(*arguments: str, timeout: float = 300, **environment: str) -> Ended:
 def started(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """A pytest run going on, in a session of its own as a terminal gives it; whatever is left of it is ended."""
     process = subprocess.Popen(
-        _command(arguments), cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment(environment), start_new_session=True
+        _command(arguments),
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=_environment(environment),
+        start_new_session=True,
     )
     try:
         yield process

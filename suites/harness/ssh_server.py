@@ -58,6 +58,7 @@ class Server:
 
     def close(self) -> None:
         self.stop()
+        self._call(self._end_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -101,13 +102,23 @@ class Server:
             status = child.returncode or 0
             process.exit(status if status >= 0 else 128 - status)
         except (asyncssh.Error, OSError):
+            pass
+        finally:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
+            await child.wait()
 
     async def _abort(self) -> None:
         for connection in self._open:
             connection.abort()
         self._open.clear()
+
+    async def _end_tasks(self) -> None:
+        """What still runs for somebody who is gone."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _close(self) -> None:
         self._acceptor.close()

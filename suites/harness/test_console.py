@@ -197,7 +197,11 @@ def test_a_silent_console_says_so(console: Console) -> None:
 
 
 def test_answers_sees_any_byte(far: Far, console: Console) -> None:
-    threading.Thread(target=lambda: os.read(far.descriptor, 10) and far.say(b"?")).start()
+    def answer() -> None:
+        os.read(far.descriptor, 10)
+        far.say(b"?")
+
+    threading.Thread(target=answer).start()
     assert console.answers(b"\n", 5)
 
 
@@ -245,7 +249,7 @@ def test_a_port_that_vanishes_is_opened_again_and_the_gap_is_marked(far: Far, tm
 
 
 def test_a_dead_reader_is_an_error(far: Far, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(data: bytes, *, gap: bool = False) -> None:
+    def full(*_: bytes, **__: bool) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(console.log, "append", full)

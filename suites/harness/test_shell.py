@@ -105,7 +105,12 @@ def test_a_syntax_error_is_a_result(clean: Shell) -> None:
 def test_no_typed_line_is_too_long(clean: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     typed: list[bytes] = []
     write = clean.console.write
-    monkeypatch.setattr(clean.console, "write", lambda data, deadline: (typed.append(data), write(data, deadline)))
+
+    def spy(data: bytes, deadline: Deadline) -> None:
+        typed.append(data)
+        write(data, deadline)
+
+    monkeypatch.setattr(clean.console, "write", spy)
     clean.run(["echo", "x'" * 300], 10)
     assert typed
     assert max(map(len, typed)) <= LINE
@@ -159,7 +164,8 @@ def test_on_a_bad_line_no_result_is_wrong_and_nothing_runs_twice(name: str, nois
     """Chances per byte: a kernel line towards us, a loss towards the board."""
     expected = b"".join(b"line %d of ten, with a few words\n" % number for number in range(10))
     count = tmp_path / "count"
-    script = f"echo ran >>{count}; i=0; while [ $i -lt 10 ]; do echo \"line $i of ten, with a few words\"; i=$((i+1)); done; echo 'err' >&2; exit 3"
+    loop = 'i=0; while [ $i -lt 10 ]; do echo "line $i of ten, with a few words"; i=$((i+1)); done'
+    script = f"echo ran >>{count}; {loop}; echo 'err' >&2; exit 3"
     seen: list[Event] = []
     events = Events()
     events.listen(seen.append)
@@ -228,16 +234,22 @@ def test_detach_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_silent_line_is_no_shell(tmp_path: Path) -> None:
-    with shell(["sleep", "60"]) as relay, Console("host", relay.url, 115200, tmp_path / "host.log", Events()) as console:
-        with pytest.raises(NoShell, match=r"console host: no shell answered within 1\.5 s"):
-            Shell.attach(console, KSH, Deadline.after(1.5, "a shell"))
+    with (
+        shell(["sleep", "60"]) as relay,
+        Console("host", relay.url, 115200, tmp_path / "host.log", Events()) as console,
+        pytest.raises(NoShell, match=r"console host: no shell answered within 1\.5 s"),
+    ):
+        Shell.attach(console, KSH, Deadline.after(1.5, "a shell"))
 
 
 def test_a_login_prompt_is_named(tmp_path: Path) -> None:
     script = "printf 'board login: '; while read -r name; do printf 'Password: '; read -r secret; printf 'board login: '; done"
-    with shell(["dash", "-c", script]) as relay, Console("host", relay.url, 115200, tmp_path / "host.log", Events()) as console:
-        with pytest.raises(NoShell, match="a login is asked for"):
-            Shell.attach(console, KSH, Deadline.after(1.5, "a shell"))
+    with (
+        shell(["dash", "-c", script]) as relay,
+        Console("host", relay.url, 115200, tmp_path / "host.log", Events()) as console,
+        pytest.raises(NoShell, match="a login is asked for"),
+    ):
+        Shell.attach(console, KSH, Deadline.after(1.5, "a shell"))
 
 
 def test_a_shell_that_dies_is_no_wrong_result(tmp_path: Path) -> None:

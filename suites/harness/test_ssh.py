@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +30,20 @@ def link(port: int, identity: str, host_key: str, *options: str) -> SshConnectio
     about = About(description="a server of this test", arch="x86_64", os="qnx-8.0")
     ssh = Ssh(host="127.0.0.1", port=port, identity=identity, host_key=host_key, options=options)
     return SshConnection(Board(name="bench", files=("bench.toml",), board=about, ssh=ssh), Events())
+
+
+@pytest.fixture
+def linked() -> Iterator[Callable[..., SshConnection]]:
+    """`link`, closed at the end."""
+    made: list[SshConnection] = []
+
+    def make(port: int, identity: str, host_key: str, *options: str) -> SshConnection:
+        made.append(link(port, identity, host_key, *options))
+        return made[-1]
+
+    yield make
+    for ssh in made:
+        ssh.close()
 
 
 @contextmanager
@@ -167,18 +181,18 @@ def test_without_a_pin_the_first_key_is_kept(tmp_path: Path, monkeypatch: pytest
             ssh.connect(soon())
 
 
-def test_nobody_there_is_told_with_the_last_reason(server: Server) -> None:
+def test_nobody_there_is_told_with_the_last_reason(server: Server, linked: Callable[..., SshConnection]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    ssh = link(port, server.identity, server.host_key)
+    ssh = linked(port, server.identity, server.host_key)
     with pytest.raises(SshUnreachable, match=r"within 0\.7 s .*Connection refused"):
         ssh.connect(soon(0.7))
 
 
-def test_a_server_that_accepts_and_says_nothing_is_given_up(server: Server) -> None:
+def test_a_server_that_accepts_and_says_nothing_is_given_up(server: Server, linked: Callable[..., SshConnection]) -> None:
     """As a forwarded port does while the board behind it boots."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        ssh = link(mute.getsockname()[1], server.identity, server.host_key)
+        ssh = linked(mute.getsockname()[1], server.identity, server.host_key)
         begin = time.monotonic()
         with pytest.raises(SshUnreachable):
             ssh.connect(soon(1))
@@ -212,20 +226,20 @@ def test_an_identity_in_a_path_with_blanks(server: Server, tmp_path: Path) -> No
         ssh.connect(soon())
 
 
-def test_a_refusing_port_is_not_hammered(server: Server) -> None:
+def test_a_refusing_port_is_not_hammered(server: Server, linked: Callable[..., SshConnection]) -> None:
     """A board that boots refuses for seconds; each try is a process."""
     seen: list[Event] = []
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    ssh = link(port, server.identity, server.host_key)
+    ssh = linked(port, server.identity, server.host_key)
     ssh._events.listen(seen.append)
     with pytest.raises(SshUnreachable):
         ssh.connect(soon(2))
     assert 2 <= len([event for event in seen if event.name == "ssh.refused"]) <= 15
 
 
-def test_a_bad_option_is_a_use_error(server: Server) -> None:
-    ssh = link(server.port, server.identity, server.host_key, "NoSuchOption=1")
+def test_a_bad_option_is_a_use_error(server: Server, linked: Callable[..., SshConnection]) -> None:
+    ssh = linked(server.port, server.identity, server.host_key, "NoSuchOption=1")
     with pytest.raises(UseError, match=r"ssh\.options"):
         ssh.connect(soon())
 

@@ -87,6 +87,24 @@ def test_pit_114_035_stalls_do_not_add_up(pit: Pit) -> None:
     assert pit.count_rises()[0] == (pit.tick - loaded) // 4773
 
 
+def test_pit_114_a_host_that_is_always_late_catches_up_too(pit: Pit) -> None:
+    """Callbacks 3 ms late each, a period of 4 ms: half a period after each delivery would come too late."""
+    loaded = pit.program(0, 2, 4773)
+    pit.stall(200 * MS)
+    pit.ask("late 3000000")
+    pit.advance(2 * NS)
+    assert pit.count_rises()[0] == pytest.approx((pit.tick - loaded) / 4773, abs=1)
+
+
+def test_pit_114_a_second_stall_during_the_catching_up_is_no_burst(pit: Pit) -> None:
+    pit.program(0, 2, 4773)
+    pit.stall(200 * MS)
+    pit.advance(20 * MS)
+    pit.stall(500 * MS)
+    pit.advance(20 * MS)
+    assert sum(distance < MS for distance in distances(pit.rises())) <= 2
+
+
 def test_pit_114_a_backlog_is_cut_to_one_second_and_reported(pit: Pit) -> None:
     pit.program(0, 2, 11932)
     pit.stall(10 * NS)

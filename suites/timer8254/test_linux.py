@@ -10,9 +10,9 @@ import re
 
 import pytest
 
-from harness.bench import LinuxGuests
 from fixtures.marks import judge, specification
 from fixtures.measure import Judge
+from harness.bench import LinuxGuests
 from harness.guest.linux import LinuxGuest
 from suites.timer8254.ticks import COUNT_HZ250, INPUT_CLOCK, sample_ticks
 

@@ -227,11 +227,9 @@ static int ioapic_control(vdev_t *vdp, vdev_ctrl_options_t ctrl, const char *arg
         for (unsigned pin = 0; pin < PINS; pin++)
             ioapic->entries[pin] = RTE_MASK;
         break;
-    case VDEV_CTRL_OPTIONS_END: /* software aligns it to 1 KiB, and reaches it with 32 bits */
-        if (vdp->v_block.location != QSL_NO_LOCATION && (vdp->v_block.location & 0x3ff || vdp->v_block.location >> 32))
+    case VDEV_CTRL_GEN_ACPI: /* the MADT has 32 bits for the address, and chip sets know multiples of 1 KiB */
+        if (vdp->v_block.location & 0x3ff || vdp->v_block.location >> 32)
             qvm_fatal(QLS_CNF, "ioapic: loc must be a multiple of 0x400 below 4 GiB");
-        break;
-    case VDEV_CTRL_GEN_ACPI:
         add_to_madt(vdp);
         break;
     case VDEV_CTRL_STATUS:

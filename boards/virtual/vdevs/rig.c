@@ -9,6 +9,7 @@
  *   out ADDRESS VALUE [WIDTH]    a write
  *   sample ADDRESS COUNT NS      byte reads with NS between them, as hex
  *   advance NS | stall NS | now  time; a stall holds callbacks up until its end
+ *   late NS                      from now on callbacks come that late
  *   use N                        which instance the following commands mean
  *   edges                        TIME:LEVEL of each edge on the interrupt line since the last time
  *   rises                        number of rising edges since the last time, times of first and last
@@ -111,6 +112,11 @@ static void do_advance(char **w) {
 
 static void do_stall(char **w) {
     rig_stall(number(w[1]));
+    ok();
+}
+
+static void do_late(char **w) {
+    rig_late = number(w[1]);
     ok();
 }
 
@@ -240,7 +246,7 @@ static const struct {
     {"vdev", 1, do_vdev},         {"option", 3, do_option}, {"loc", 2, do_loc},
     {"start", 1, do_start},       {"in", 2, do_in},         {"out", 3, do_out},
     {"sample", 4, do_sample},     {"advance", 2, do_advance}, {"stall", 2, do_stall},
-    {"now", 1, do_now},           {"use", 2, do_use},       {"edges", 1, do_edges},
+    {"late", 2, do_late},         {"now", 1, do_now},       {"use", 2, do_use},       {"edges", 1, do_edges},
     {"rises", 1, do_rises},       {"callbacks", 1, do_callbacks}, {"feed", 2, do_feed},
     {"waiting", 1, do_waiting},   {"taken", 1, do_taken},   {"room", 2, do_room},
     {"modem", 2, do_modem},       {"line", 1, do_line},     {"status", 1, do_status},

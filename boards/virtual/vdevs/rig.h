@@ -56,6 +56,7 @@ extern struct instance rig_instances[MAX_INSTANCES];
 extern unsigned rig_count;
 extern uint64_t rig_clock;     /* ns */
 extern uint64_t rig_callbacks; /* timer callbacks so far */
+extern uint64_t rig_late;      /* each callback comes this many ns after its deadline */
 
 struct instance *rig_new(void);
 int rig_option(struct instance *in, const char *name, const char *value);

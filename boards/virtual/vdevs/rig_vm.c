@@ -19,7 +19,7 @@ struct guest_timer {
 struct vdev_factory *rig_factory;
 struct instance rig_instances[MAX_INSTANCES];
 unsigned rig_count;
-uint64_t rig_clock, rig_callbacks;
+uint64_t rig_clock, rig_callbacks, rig_late;
 
 static struct gasp_region regions[MAX_REGIONS];
 static unsigned region_count;
@@ -188,11 +188,11 @@ static struct guest_timer *take_due(uint64_t limit) {
     struct guest_timer *due = NULL;
     pthread_mutex_lock(&lock);
     for (unsigned i = 0; i < timer_count; i++)
-        if (timers[i].deadline <= limit && timers[i].deadline != GUEST_TIMER_STOP &&
+        if (timers[i].deadline != GUEST_TIMER_STOP && timers[i].deadline + rig_late <= limit &&
             (!due || timers[i].deadline < due->deadline))
             due = &timers[i];
     if (due) {
-        if (due->deadline > rig_clock) rig_clock = due->deadline;
+        if (due->deadline + rig_late > rig_clock) rig_clock = due->deadline + rig_late;
         due->deadline = GUEST_TIMER_STOP;
         rig_callbacks++;
     }

@@ -61,6 +61,7 @@ static const char *const options[] = {"defect", NULL};
 struct interrupt {
     bool line;           /* as last signalled */
     uint64_t backlog;    /* rising edges not delivered yet */
+    bool behind;         /* the last delivery left a backlog */
     uint64_t not_before; /* tick of the next delivery, at the earliest */
     uint64_t delivered, merged, discarded;
 };
@@ -127,6 +128,16 @@ static void limit_backlog(vdev_t *vdp, uint64_t period) {
     }
 }
 
+/* When the next one may come. Missed edges lie half a period apart, counted from when the last one
+ * was planned, so that a host which is late each time catches up too. */
+static void space_out(struct interrupt *irq, uint64_t now, uint64_t period) {
+    uint64_t soonest = now + MINIMUM_SPACING;
+    uint64_t planned = irq->behind ? irq->not_before : now;
+    irq->behind = irq->backlog > 0;
+    irq->not_before = irq->behind ? planned + period / 2 : soonest;
+    if (irq->not_before < soonest) irq->not_before = soonest;
+}
+
 /* Takes note of OUT 0's edges up to `now` and delivers one if one is due. OUT's falling edge
  * means nothing to a PIC in edge mode, so it is worth no callback: the line goes low when the fall
  * is seen, at the latest before the next rise. */
@@ -144,8 +155,7 @@ static void deliver(vdev_t *vdp, uint64_t now) {
         signal_line(vdp, true);
         irq->backlog--;
         irq->delivered++;
-        uint64_t spacing = irq->backlog ? period / 2 : 0;
-        irq->not_before = now + (spacing > MINIMUM_SPACING ? spacing : MINIMUM_SPACING);
+        space_out(irq, now, period);
     }
     if (!c->out) signal_line(vdp, false);
 }

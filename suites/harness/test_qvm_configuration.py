@@ -1,0 +1,392 @@
+"""qvm's configuration: what it accepts, what it refuses, with which words and which exit status.
+
+qvm and the vdevs are built with the address and undefined-behaviour sanitizers and run on the lab controller itself. Without usable
+hypervisor support there, a good configuration gets as far as `QVM disabled`; everything before that is the same.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+VIRTUAL = Path(__file__).parents[2] / "boards" / "virtual"
+MISCHIEF = Path(__file__).with_name("vdev_mischief.c")
+FLAGS = [
+    "-std=c11",
+    "-D_GNU_SOURCE",
+    "-O1",
+    "-g",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+]
+SANITIZER_OPTIONS = "use_sigaltstack=0"
+"""The stacks on which crashes are reported are qvm's own."""
+VDEVS = ("ioapic", "8259", "timer8254", "ser8250")
+VARIANTS = {
+    "harmless": (),
+    "nofactory": ("-DNO_FACTORY",),
+    "twice": ("-DTWO_FACTORIES",),
+    "alien": ("-DABI=1",),
+    "exits": ("-DEXIT_IN_CONSTRUCTOR",),
+    "crashes": ("-DCRASH_IN_CONSTRUCTOR",),
+    "leaves": ("-DEXIT_IN_CONTROL",),
+    "breaks": ("-DCRASH_IN_CONTROL",),
+    "hasty": ("-DEARLY_SIGNAL",),
+    "hopeless": ("-DFATAL_IN_CONTROL",),
+    "busy": ("-DREFUSE_OPTION",),
+    "latecrash": ("-DCRASH_WHEN_STARTING",),
+    "lateexit": ("-DEXIT_WHEN_STARTING",),
+    "lateend": ("-DTERMINATE_WHEN_STARTING",),
+}
+"""Type of a misbehaving vdev: what its source is compiled with."""
+
+KVM_GET_API_VERSION, KVM_CREATE_VM = 0xAE00, 0xAE01
+TIMEOUT = 30.0
+
+HEAD = ("system trial", "ram 0,640K", "ram 1m,63m", "load kernel")
+PIC = "vdev ioapic loc 0xf8000000 intr apic name pic"
+
+
+@dataclass
+class Result:
+    status: int
+    output: str
+
+
+@dataclass
+class Qvm:
+    program: Path
+    vdevs: Path
+    directory: Path
+
+    def run(self, lines: tuple[str, ...], *options: str) -> Result:
+        """Writes the configuration to `trial.conf` and runs qvm on it."""
+        (self.directory / "trial.conf").write_text("\n".join(lines) + "\n")
+        return self.call("@trial.conf", *options)
+
+    def call(self, *arguments: str) -> Result:
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(self.vdevs), "LC_ALL": "C", "ASAN_OPTIONS": SANITIZER_OPTIONS}
+        result = subprocess.run(
+            [self.program, *arguments],
+            cwd=self.directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        return Result(result.returncode, result.stdout)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """qvm and all vdevs, with sanitizers."""
+    directory = tmp_path_factory.mktemp("qvm")
+    compiler = ["gcc", *FLAGS, f"-I{VIRTUAL / 'include'}"]
+    shared = [*compiler, "-shared", "-fPIC", "-Wl,--build-id"]
+    commands = [[*compiler, "-rdynamic", "-pthread", "-o", directory / "qvm", *sorted((VIRTUAL / "qvm").glob("*.c")), "-ldl"]]
+    for name in VDEVS:
+        sources = [VIRTUAL / "vdevs" / f"{name}.c", *sorted((VIRTUAL / "vdevs").glob(f"{name}_*.c"))]
+        commands.append([*shared, "-o", directory / f"vdev-{name}.so", *sources])
+    for name, definitions in VARIANTS.items():
+        commands.append([*shared, *definitions, "-o", directory / f"vdev-{name}.so", MISCHIEF])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for result in pool.map(lambda command: subprocess.run(command, capture_output=True, text=True, check=False), commands):
+            assert result.returncode == 0, result.stderr
+    (directory / "vdev-text.so").write_text("no shared object\n")
+    return directory
+
+
+@pytest.fixture
+def qvm(built: Path, tmp_path: Path) -> Iterator[Qvm]:
+    """qvm in a directory of its own, with the smallest kernel image its loader takes."""
+    (tmp_path / "kernel").write_bytes(bzimage())
+    (tmp_path / "text").write_text("no kernel\n")
+    yield Qvm(built / "qvm", built, tmp_path)
+
+
+def bzimage() -> bytes:
+    """A Linux image after the 32-bit boot protocol whose code is one `hlt`."""
+    image = bytearray(5 * 512)
+    image[0x1F1] = 4  # setup_sects
+    struct.pack_into("<H", image, 0x1FE, 0xAA55)
+    struct.pack_into("<I", image, 0x202, int.from_bytes(b"HdrS", "little"))
+    struct.pack_into("<H", image, 0x206, 0x020F)
+    image[0x211] = 1  # LOADED_HIGH
+    struct.pack_into("<I", image, 0x214, 0x100000)  # code32_start
+    struct.pack_into("<I", image, 0x22C, 0x7FFFFFFF)  # initrd_addr_max
+    struct.pack_into("<I", image, 0x238, 255)  # cmdline_size
+    struct.pack_into("<I", image, 0x260, 0x10000)  # init_size
+    return bytes(image) + b"\xf4" * 16
+
+
+def hypervisor_support() -> bool:
+    """Whether this machine makes VMs at all."""
+    try:
+        kvm = os.open("/dev/kvm", os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        if fcntl.ioctl(kvm, KVM_GET_API_VERSION, 0) != 12:
+            return False
+        os.close(fcntl.ioctl(kvm, KVM_CREATE_VM, 0))
+    except OSError:
+        return False
+    finally:
+        os.close(kvm)
+    return True
+
+
+COMPLETE = (0, "Exiting: dryrun complete\n") if hypervisor_support() else (64, "QVM disabled: hypervisor support not available\n")
+
+GOOD = {
+    "the smallest VM": HEAD,
+    "the documented Linux example": (
+        *HEAD[:2],
+        "reserve loc 0xa0000,0x20000",
+        "rom 0xc0000,0x40000",
+        "ram 1m,63m",
+        "cpu",
+        "cpu",
+        "load ./kernel",
+        'cmdline "pmtmr=0 nolapic_timer console=ttyS0,115200n8 reboot=t"',
+        "vdev ioapic loc 0xf8000000 intr apic name myioapic",
+        "vdev ser8250 hostdev >- intr myioapic:4",
+        "vdev timer8254 intr myioapic:0",
+        "vdev 8259 loc 0x20",
+        "vdev 8259 loc 0xa0",
+    ),
+    "no name": HEAD[1:],
+    "ram after the highest so far": ("ram 0xa0000", "rom 0xc0000,0x40000", "ram 63m", "load kernel"),
+    "one line, tabs, comments, no line break": (
+        "system trial#x",
+        'ram\t0,640k ram 1M,64512K load kernel cmdline "a # b" # end',
+    ),
+    "a string over two lines": (*HEAD, 'cmdline "one \\', 'two"'),
+    "the last one counts": (*HEAD, "vdev 8259 loc 0x1000 loc io:0x20", "cpu sched 8 sched 6 cpu"),
+    "a VM option inside a context": (*HEAD, "vdev 8259", "tolerance 50", "loc 0x20"),
+    "every VM option": (
+        *HEAD,
+        "set exit-on-halt on",
+        "unsupported reference abort",
+        "unsupported register ignore",
+        "unsupported instruction fail",
+        "logger error,fatal stderr",
+        "logger info,debug none",
+        "guest load kernel",
+        "data load 0x200000,text",
+        "cpu sched 12 runmask 0",
+    ),
+    "every common vdev option": (*HEAD, PIC, "vdev harmless loc io:0x310 intr pic:5 name x sched 11 log warning,error none value 3 bare"),
+    "the PIC comes later": (*HEAD, "vdev timer8254 intr pic:0", PIC),
+    "two of a type": (*HEAD, PIC, "vdev ser8250 hostdev >- intr pic:4", "vdev ser8250 loc io:0x2f8 hostdev >- intr pic:3"),
+    "a device that opens later": (*HEAD, PIC, "vdev ser8250 hostdev /nowhere/ser9 delayed forever intr pic:4"),
+}
+
+BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
+    "an open string": ((*HEAD, 'cmdline "x', "cpu"), 65, "[trial.conf:5] a string has no closing quote"),
+    "an unknown option": ((*HEAD, "colour blue"), 65, "[trial.conf:5] colour is no option of a VM"),
+    "a string for an option": ((*HEAD, '"cpu"'), 65, '[trial.conf:5] an option was expected, not the string "cpu"'),
+    "no argument": ((*HEAD, "cmdline"), 65, "[trial.conf:5] the option cmdline lacks its argument"),
+    "system not first": (("ram 1m", "system trial"), 65, "[trial.conf:2] system must be the first entry"),
+    "system that leaves its directory": (
+        ("system ../x",),
+        65,
+        "[trial.conf:1] system '../x': letters, digits, '-', '_' and '.' make a name",
+    ),
+    "ram that overlaps": ((*HEAD, "ram 2m,1m"), 65, "[trial.conf:5] ram 0x200000,0x100000 overlaps ram 0x100000,0x3f00000"),
+    "ram that is no number": (("ram 12Q",), 65, "[trial.conf:1] ram: '12Q' is no number"),
+    "ram of half a page": (("ram 2049",), 65, "[trial.conf:1] ram: start and length must be multiples of 4 KiB, and the length not zero"),
+    "ram beyond addresses": (("ram 0xfffffffffffff000,1m",), 65, "[trial.conf:1] ram 0xfffffffffffff000,0x100000 is beyond what"),
+    "rom without an address": (("rom 1m",), 65, "[trial.conf:1] rom '1m': START,LENGTH was expected"),
+    "reserve without loc": ((*HEAD, "reserve", "cpu"), 65, "[trial.conf:5] reserve needs loc START,LENGTH"),
+    "no ram": (("load kernel",), 65, "the VM has no ram"),
+    "nothing to run": (HEAD[:3], 65, "nothing is loaded that could run: load FILE is missing"),
+    "a kernel that is not there": ((*HEAD[:3], "load vmlinux"), 64, "[trial.conf:4] Unable to open 'vmlinux': No such file or directory"),
+    "a kernel that is a directory": ((*HEAD[:3], "load ."), 64, "[trial.conf:4] Unable to open '.': Is a directory"),
+    "an initrd that is not there": ((*HEAD, "initrd load no"), 64, "[trial.conf:5] Unable to open 'no': No such file or directory"),
+    "a device tree": ((*HEAD, "fdt load x"), 65, "[trial.conf:5] fdt load: a PC has no device tree"),
+    "data without an address": ((*HEAD, "data load text"), 65, "[trial.conf:5] data load text: ADDRESS,FILE was expected"),
+    "an unknown variable": ((*HEAD, "set speed 3"), 65, "[trial.conf:5] set: there is no variable speed"),
+    "an unknown value": ((*HEAD, "set exit-on-halt 1"), 65, "[trial.conf:5] set exit-on-halt: 'on' or 'off' was expected, not '1'"),
+    "pass-through": ((*HEAD, "pass loc mem:0x2000"), 65, "[trial.conf:5] pass: this qvm passes no hardware through"),
+    "a dump": ((*HEAD, "dump /tmp"), 65, "[trial.conf:5] dump: this qvm writes no dumps"),
+    "safety": ((*HEAD, "safety"), 65, "[trial.conf:5] safety: there are no safety variants here"),
+    "a logger to nowhere": ((*HEAD, "logger error paper"), 65, "[trial.conf:5] logger: 'paper' names no severity or destination"),
+    "a severity of its own": ((*HEAD, "logger loud stderr"), 65, "[trial.conf:5] logger: 'loud' names no severity or destination"),
+    "unsupported what": ((*HEAD, "unsupported thing abort"), 65, "[trial.conf:5] unsupported: 'instruction', 'reference' or 'register'"),
+    "unsupported how": ((*HEAD, "unsupported reference hide"), 65, "[trial.conf:5] unsupported reference: 'abort', 'fail' or 'ignore'"),
+    "unsupported fail": ((*HEAD, "unsupported reference fail"), 65, "[trial.conf:5] unsupported reference fail: this qvm cannot do that"),
+    "tolerance": ((*HEAD, "tolerance soon"), 65, "[trial.conf:5] tolerance: 'soon' is no number"),
+    "an option of no cpu": ((*HEAD, "cpu", "speed 3"), 65, "[trial.conf:5] cpu has no option speed"),
+    "a processor that is not there": ((*HEAD, "cpu runmask 0,64"), 65, "[trial.conf:5] runmask 0,64: this host has no CPU 64"),
+    "a priority that is none": ((*HEAD, "cpu sched 0"), 65, "[trial.conf:5] sched 0: a priority from 1 to 255 was expected"),
+    "a vdev without a file": (
+        (*HEAD, "vdev nothing"),
+        65,
+        "[trial.conf:5] vdev nothing cannot be loaded: vdev-nothing.so: cannot open shared",
+    ),
+    "a vdev by path": ((*HEAD, "vdev ../x"), 65, "[trial.conf:5] '../x' is no name of a vdev"),
+    "a vdev that is text": ((*HEAD, "vdev text"), 65, "[trial.conf:5] vdev text cannot be loaded: "),
+    "a library that is no vdev": ((*HEAD, "vdev nofactory"), 65, "[trial.conf:5] vdev-nofactory.so is no vdev: it registers no factory"),
+    "two factories": ((*HEAD, "vdev twice"), 65, "[trial.conf:5] vdev-twice.so registers more than one factory"),
+    "another ABI": (
+        (*HEAD, "vdev alien"),
+        65,
+        "[trial.conf:5] vdev-alien.so was built for another qvm: its ABI is 0x1, this qvm has 0x8000",
+    ),
+    "exit() in the constructor": ((*HEAD, "vdev exits"), 6, "vdev exits called exit(0)"),
+    "a crash in the constructor": ((*HEAD, "vdev crashes"), 6, "vdev crashes crashed: SIGSEGV"),
+    "exit() in control": ((*HEAD, "vdev leaves name x"), 6, "vdev x called exit(0)"),
+    "a crash in control": ((*HEAD, "vdev breaks"), 6, "vdev breaks crashed: SIGSEGV"),
+    "a call before its time": (
+        (*HEAD, "vdev hasty"),
+        64,
+        "[trial.conf:5] vdev hasty called guest_intr_signal() before the guest was started",
+    ),
+    "qvm_fatal()": ((*HEAD, "vdev hopeless"), 64, "[vdev hopeless] nothing works"),
+    "a refused option": (
+        (*HEAD, "vdev busy", "value 3"),
+        65,
+        "[trial.conf:5] vdev busy refused the option value 3: Device or resource busy",
+    ),
+    "an unknown vdev option": ((*HEAD, "cpu", "vdev 8259", "colour blue"), 65, "[trial.conf:6] vdev 8259 has no option colour"),
+    "a vdev option without argument": ((*HEAD, "vdev harmless", "value"), 65, "[trial.conf:5] the option value lacks its argument"),
+    "log with one argument": ((*HEAD, "vdev harmless", "log error"), 65, "[trial.conf:5] the option log lacks its argument"),
+    "no loc": ((*HEAD, "vdev 8259"), 65, "[trial.conf:5] vdev 8259 needs a loc"),
+    "no intr": ((*HEAD, "vdev ioapic loc 0xf8000000"), 65, "[trial.conf:5] vdev ioapic needs intr PIC:LINE"),
+    "an intr it does not take": ((*HEAD, PIC, "vdev 8259 loc 0x20 intr pic:1"), 65, "[trial.conf:6] vdev 8259 takes no intr"),
+    "ports for memory": ((*HEAD, "vdev ioapic loc io:0x20 intr apic"), 65, "[trial.conf:5] vdev ioapic cannot be in port space"),
+    "an I/O APIC in between": ((*HEAD, "vdev ioapic loc 0xf8000100 intr apic"), 65, "[trial.conf:5] ioapic: loc must be a"),
+    "a loc on PCI": ((*HEAD, "vdev 8259 loc pci:0:1"), 65, "[trial.conf:5] loc pci:0:1: this qvm has no PCI"),
+    "a loc that is none": ((*HEAD, "vdev 8259 loc here"), 65, "[trial.conf:5] loc here: [mem:|io:]ADDRESS was expected"),
+    "a port beyond the last": ((*HEAD, "vdev 8259 loc 0xffff"), 65, "[trial.conf:5] vdev 8259 does not fit at io:0xffff"),
+    "two at one place": (
+        (*HEAD, "vdev 8259 loc 0x20", "vdev 8259 loc 0x21 name b"),
+        65,
+        "[trial.conf:6] vdev b at io:0x21 overlaps vdev 8259 at io:0x20",
+    ),
+    "a vdev in ram": (
+        (*HEAD, "vdev ioapic loc 0x200000 intr apic"),
+        65,
+        "[trial.conf:5] vdev ioapic at mem:0x200000 overlaps the VM's memory",
+    ),
+    "a vdev on the local APIC": (
+        (*HEAD, "vdev ioapic loc 0xfee00000 intr apic"),
+        65,
+        "[trial.conf:5] vdev ioapic at mem:0xfee00000 overlaps",
+    ),
+    "no such PIC": ((*HEAD, "vdev timer8254 intr pic:0"), 65, "[trial.conf:5] intr pic:0: no vdev has the name pic"),
+    "no such line": ((*HEAD, PIC, "vdev timer8254 intr pic:24"), 65, "[trial.conf:6] intr pic:24: pic has no line 24"),
+    "a PIC without a line": ((*HEAD, PIC, "vdev timer8254 intr pic"), 65, "[trial.conf:6] intr pic: PIC:LINE was expected"),
+    "a line of what is no PIC": (
+        (*HEAD, "vdev 8259 loc 0x20 name x", "vdev timer8254 intr x:1"),
+        65,
+        "[trial.conf:6] intr x:1: x is no interrupt controller",
+    ),
+    "a name twice": ((*HEAD, PIC, "vdev 8259 loc 0x20 name pic"), 65, "[trial.conf:6] the name pic is taken by another vdev"),
+    "a PIC with a colon": (
+        (*HEAD, "vdev ioapic loc 0xf8000000 intr apic name a:b"),
+        65,
+        "[trial.conf:5] name a:b: the name of an interrupt",
+    ),
+    "hostvector for what is no PIC": ((*HEAD, "vdev 8259 hostvector 3"), 65, "[trial.conf:5] hostvector: vdev 8259 is no interrupt"),
+    "a hostdev that is not there": (
+        (*HEAD, PIC, "cpu", "vdev ser8250 intr pic:4", "hostdev /dev/ser9"),
+        64,
+        "[trial.conf:7] Unable to open '/dev/ser9': No such file or directory",
+    ),
+    "input from what is no terminal": (
+        (*HEAD, PIC, "vdev ser8250 intr pic:4 hostdev <text"),
+        64,
+        "[trial.conf:6] Unable to open 'text': Inappropriate ioctl for device",
+    ),
+    "a batch that is no time": ((*HEAD, "vdev ser8250 batch now"), 65, "[trial.conf:5] vdev ser8250 refused the option batch now: Invalid"),
+    "a kernel that is none": ((*HEAD[:3], "load text"), 65, "[trial.conf:4] 'text' is no Linux bzImage; this qvm starts nothing else"),
+    "a kernel with an address": ((*HEAD[:3], "load 0x100000,kernel"), 65, "[trial.conf:4] 'kernel' says itself where it goes"),
+    "too little ram for the kernel": (("ram 0,640k", "ram 1m,64k", "load kernel"), 65, "[trial.conf:3] no RAM at 0x100000,"),
+    "data outside ram": ((*HEAD, "data load 1g,text"), 65, "[trial.conf:5] no ram or rom at 0x40000000 for the 10 bytes of 'text'"),
+    "a table that is none": ((*HEAD, "acpi load text"), 65, "[trial.conf:5] 'text' is no ACPI table: its length or checksum is wrong"),
+    "a long cmdline": ((*HEAD, f"cmdline {'x' * 256}"), 65, "[trial.conf:4] the cmdline has 256 bytes, 'kernel' takes 255"),
+}
+NEEDS_MACHINE = {
+    "a kernel that is none",
+    "a kernel with an address",
+    "too little ram for the kernel",
+    "data outside ram",
+    "a table that is none",
+    "a long cmdline",
+    "an I/O APIC in between",
+}
+"""Found out only when the machine is there."""
+
+
+@pytest.mark.parametrize("lines", GOOD.values(), ids=GOOD.keys())
+def test_a_good_configuration_is_accepted_without_a_word(qvm: Qvm, lines: tuple[str, ...]) -> None:
+    result = qvm.run(lines, "dryrun")
+    assert (result.status, result.output) == COMPLETE
+
+
+@pytest.mark.parametrize(("lines", "status", "text"), BAD.values(), ids=BAD.keys())
+def test_a_bad_configuration_is_refused_where_it_is_bad(
+    qvm: Qvm, request: pytest.FixtureRequest, lines: tuple[str, ...], status: int, text: str
+) -> None:
+    """One line on what is wrong, with the line of the option that opened the context; nothing else is said."""
+    if request.node.callspec.id in NEEDS_MACHINE and not hypervisor_support():
+        pytest.skip("qvm looks at this once it has made a VM, and this machine makes none")
+    result = qvm.run(lines, "dryrun")
+    assert result.output.startswith(text)
+    assert (result.status, result.output.count("\n")) == (status, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [
+        ((), 65, "usage: qvm @FILE [@FILE] [OPTION...]\n"),
+        (("@missing.conf",), 64, "Unable to open 'missing.conf': No such file or directory\n"),
+        (("@good.conf", "dryrun", "colour"), 65, "[command line:3] colour is no option of a VM\n"),
+        (("@good.conf", "cmdline"), 65, "[command line:2] the option cmdline lacks its argument\n"),
+        (("@good.conf", "@open.conf", "vdev", "8259"), 65, "[open.conf:2] the option loc lacks its argument\n"),
+        (("@good.conf", "cmdline", "two words", "dryrun"), *COMPLETE),
+        (("@good.conf", "@more.conf", "dryrun"), *COMPLETE),
+    ],
+)
+def test_files_and_options_of_the_command_line_are_one_text(qvm: Qvm, arguments: tuple[str, ...], status: int, text: str) -> None:
+    """Options follow in the same grammar; an argument is in the file its option is in."""
+    (qvm.directory / "good.conf").write_text("\n".join(HEAD))
+    (qvm.directory / "more.conf").write_text("vdev 8259 loc 0x20")
+    (qvm.directory / "open.conf").write_text("cpu\nvdev 8259 loc")
+    result = qvm.call(*arguments)
+    assert (result.status, result.output) == (status, text)
+
+
+@pytest.mark.skipif(not hypervisor_support(), reason="this machine makes no VMs")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes /dev/qvm")
+@pytest.mark.parametrize(
+    ("vdev", "status", "text"),
+    [
+        ("latecrash", 6, "vdev latecrash crashed: SIGSEGV"),
+        ("lateexit", 6, "vdev lateexit called exit(3)\n"),
+        ("lateend", 40, "[vdev lateend] terminated\n"),
+    ],
+)
+def test_a_vdev_ends_a_vm_that_starts(qvm: Qvm, tmp_path: Path, vdev: str, status: int, text: str) -> None:
+    """Whichever way it ends, nothing of the VM is left in /dev/qvm."""
+    system = f"trial-{tmp_path.name}"
+    result = qvm.run((f"system {system}", *HEAD[1:], f"vdev {vdev}"))
+    assert result.output.startswith(text)
+    assert result.status == status
+    assert not Path("/dev/qvm", system).exists()
