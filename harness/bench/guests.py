@@ -20,8 +20,6 @@ from harness.vdev import Deployment
 from harness.vm import Configuration, DryrunResult, Ending, Qvm, add_option, linux_configuration, with_base_options
 from harness.vm.status import NORMAL
 
-TELL_DEBUG = ("8250.dyndbg=+p", "8250_base.dyndbg=+p")
-"""The 8250 driver works around broken UARTs in silence; its debug messages say so."""
 QUIET = ("loglevel=4",)
 """A full kernel log at 115200 bit/s is most of a boot's time; the log itself keeps everything (`LinuxGuest.kernel_log`)."""
 
@@ -53,7 +51,7 @@ class LinuxGuests:
             initrd=self._images[images.initrd],
             console=board.vm.console_device,
             second_port=next((line.device for line in board.line.values() if line.device), None),
-            cmdline=(*TELL_DEBUG, *QUIET, *arguments),
+            cmdline=(*QUIET, *arguments),
         )
         for option in self._options:
             configuration = add_option(configuration, option.vdev, option.option, option.value)

@@ -58,7 +58,9 @@ def by_ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 def by_console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     log = tmp_path_factory.mktemp("console") / "host.log"
     with shell(["mksh", "-i"]) as relay, Console("host", relay.url, 115200, log, Events()) as console:
-        yield Host(ConsoleTransport(Shell.attach(console, KSH, Deadline.after(20, "a shell"))), board(), Events())
+        sh = Shell.attach(console, KSH, Deadline.after(20, "a shell"))
+        yield Host(ConsoleTransport(sh), board(), Events())
+        sh.detach(Deadline.after(5, "the shell to be left"))
 
 
 @pytest.fixture(params=["by_ssh", "by_console"])

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from harness.command import CommandTimeout
 from harness.console import ASH, KSH, Console, Dialect, NoShell, Shell
 from harness.console.cksum import cksum
 from harness.console.dialect import LINE, pieces
+from harness.errors import HarnessError
 from harness.events import Event, Events
 from suites.harness.relay import Relay, shell
 
@@ -29,7 +30,11 @@ SHELLS = {"ksh": (["mksh", "-i"], KSH), "ash": (["busybox", "ash", "-i"], ASH)}
 def attached(name: str, directory: Path, events: Events | None = None, **line: float) -> Iterator[tuple[Shell, Relay]]:
     argv, dialect = SHELLS[name]
     with shell(argv, **line) as relay, Console("host", relay.url, 115200, directory / "host.log", events or Events()) as console:
-        yield Shell.attach(console, dialect, Deadline.after(30, "a shell")), relay
+        sh = Shell.attach(console, dialect, Deadline.after(30, "a shell"))
+        yield sh, relay
+        relay.noise = relay.drop = 0.0
+        with suppress(HarnessError):  # some tests end the shell
+            sh.detach(Deadline.after(5, "the shell to be left"))
 
 
 @pytest.fixture(scope="module", params=list(SHELLS))

@@ -93,7 +93,7 @@ static void on_crash(int signal, siginfo_t *info, void *context)
     char address[2 + 2 * sizeof(unsigned long) + 1];
     const char *name = sigabbrev_np(signal);
     const char *where = hexadecimal((unsigned long)info->si_addr, address);
-    bool has_address = signal != SIGABRT;
+    bool has_address = info->si_code > 0; /* else somebody sent the signal, abort() among them */
 
     (void)context;
     const char *text[] = {running.vdev != NULL ? "vdev " : "qvm", running.vdev != NULL ? running.vdev : "",
