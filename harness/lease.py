@@ -30,8 +30,10 @@ class BenchInUse(UseError):
         if owner is None:
             super().__init__(f"bench {name} is in use by a run that has not said whose it is", "wait, or end that run")
         elif owner.ended:
-            super().__init__(f"bench {name} is in use by {owner}: that run has ended, and what it left behind still switches the bench off",
-                             "wait a moment and try again")
+            super().__init__(
+                f"bench {name} is in use by {owner}: that run has ended, and what it left behind still switches the bench off",
+                "wait a moment and try again",
+            )
         else:
             super().__init__(f"bench {name} is in use by {owner}", "wait, or end that run")
         self.name = name

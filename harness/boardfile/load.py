@@ -46,8 +46,10 @@ def find(name: str) -> Found:
             return Found(name, path, kind)
     known = {found.name for found in known_boards()}
     if not known:
-        raise UnknownBoard(f"board {name} is unknown: there is no board file in {board_directory()}",
-                           "run in a checkout, or let $HARNESS_BOARDS name its boards directory")
+        raise UnknownBoard(
+            f"board {name} is unknown: there is no board file in {board_directory()}",
+            "run in a checkout, or let $HARNESS_BOARDS name its boards directory",
+        )
     nearest = suggestion(name, known)
     listed = f"known here: {', '.join(sorted(known))}"
     raise UnknownBoard(f"board {name} is unknown", nearest if nearest == listed else f"{listed}; {nearest}")
@@ -85,8 +87,10 @@ def read(found: Found) -> Board:
     base_path = board_directory() / f"{extends}.toml"
     if not isinstance(extends, str) or not _NAME.fullmatch(extends) or not base_path.is_file():
         types = [board.name for board in known_boards() if board.kind == "type"]
-        raise BadBoardFile(f"{label_of(path)}: extends must name a board type" + (f", not {extends!r}" if extends is not None else ""),
-                           suggestion(str(extends), types))
+        raise BadBoardFile(
+            f"{label_of(path)}: extends must name a board type" + (f", not {extends!r}" if extends is not None else ""),
+            suggestion(str(extends), types),
+        )
     base = _tables(base_path)
     check(Tables, base, label_of(base_path))
     return _board(found.name, merged(base, tables), (label_of(base_path), label_of(path)))

@@ -103,11 +103,14 @@ class Launched:
         with self._events.step("launch", command=command) as results:
             try:
                 # A session of its own: Ctrl-C on the terminal must reach the run, which then powers the board off in order.
-                self._process = subprocess.Popen(command, cwd=self.board.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                                 stderr=self._log, start_new_session=True)
+                self._process = subprocess.Popen(
+                    command, cwd=self.board.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True
+                )
             except OSError as error:
-                raise LaunchRefused(f"{self.board.files[0]}: launch.command cannot be started: {command[0]}: {error.strerror}",
-                                    "run `make setup`, or mend the key") from None
+                raise LaunchRefused(
+                    f"{self.board.files[0]}: launch.command cannot be started: {command[0]}: {error.strerror}",
+                    "run `make setup`, or mend the key",
+                ) from None
             results["pid"] = self._process.pid
             line = self._first_line(self._process, deadline)
             results["endpoints"] = line
@@ -127,8 +130,11 @@ class Launched:
                 chunk = os.read(output, _LONGEST_LINE) if output in ready else b""
                 received += chunk
                 if not ready:
-                    raise LaunchFailed(f"{self._who} printed no line of end points within {deadline.seconds:g} s",
-                                       "raise launch.ready or timing.factor, or see what it says", evidence=self._last_words())
+                    raise LaunchFailed(
+                        f"{self._who} printed no line of end points within {deadline.seconds:g} s",
+                        "raise launch.ready or timing.factor, or see what it says",
+                        evidence=self._last_words(),
+                    )
                 if not chunk:
                     raise self._died(_status_of(process))
                 if len(received) > _LONGEST_LINE:
@@ -143,8 +149,11 @@ class Launched:
         except ValueError:
             endpoints = None
         if not isinstance(endpoints, dict):
-            raise LaunchFailed(f"{self._who} printed a line that is not a JSON object: {line[:200]!r}",
-                               "mend the program; its log goes to standard error", evidence=self._last_words())
+            raise LaunchFailed(
+                f"{self._who} printed a line that is not a JSON object: {line[:200]!r}",
+                "mend the program; its log goes to standard error",
+                evidence=self._last_words(),
+            )
         try:
             return with_endpoints(self.board, endpoints, f"the line printed by {self._who}")
         except BadBoardFile as error:

@@ -17,9 +17,7 @@ from harness.errors import UseError
 Seconds = Annotated[float, Meta(gt=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Claim = Literal["yes", "no", "unknown"]
-Phase = Literal[
-    "power", "boot", "shell", "command", "ssh", "transfer", "qvm_start", "guest_boot", "guest_command", "guest_shutdown"
-]
+Phase = Literal["power", "boot", "shell", "command", "ssh", "transfer", "qvm_start", "guest_boot", "guest_command", "guest_shutdown"]
 
 
 class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

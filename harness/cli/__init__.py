@@ -17,8 +17,13 @@ from harness.errors import HarnessError, UseError
 
 USED_WRONG, NOT_DONE = 2, 3
 
-app = typer.Typer(help="Tests of QNX hypervisor vdevs on boards.", pretty_exceptions_enable=False, no_args_is_help=True,
-                  add_completion=False, rich_markup_mode=None)
+app = typer.Typer(
+    help="Tests of QNX hypervisor vdevs on boards.",
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 vdev = typer.Typer(help="vdev files.", no_args_is_help=True)
 guest = typer.Typer(help="Guest images.", no_args_is_help=True)
 app.add_typer(vdev, name="vdev")

@@ -92,7 +92,21 @@ def test_qemu_missing(tmp_path: Path) -> None:
     """Without QEMU the board cannot be launched."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    for name in "ssh sftp setpriv cpio mke2fs ssh-keygen apt-get apt-cache dpkg dpkg-query gcc sh env".split():
+    for name in [
+        "ssh",
+        "sftp",
+        "setpriv",
+        "cpio",
+        "mke2fs",
+        "ssh-keygen",
+        "apt-get",
+        "apt-cache",
+        "dpkg",
+        "dpkg-query",
+        "gcc",
+        "sh",
+        "env",
+    ]:
         found = shutil.which(name)
         if found:
             (tools / name).symlink_to(found)

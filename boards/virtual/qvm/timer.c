@@ -28,6 +28,11 @@
 
 enum { TIMER_PRIORITY = 20 }; /* of SCHED_FIFO */
 
+/* Who is this late was not kept waiting by us: the whole host stood still, vCPUs included. They get a moment to take the interrupts
+ * they had when it did; at this thread's priority the next one would come first, and on an edge the two would be one. */
+#define STOOD_STILL (FREQUENCY / 1000)
+#define MOMENT (FREQUENCY / 1000)
+
 struct guest_timer {
     struct guest_timer *next;
     vdev_t *vdev;
@@ -150,9 +155,16 @@ static void prefer_this_thread(void)
         prctl(PR_SET_TIMERSLACK, 1000ul * vm.tolerance / 100, 0, 0, 0);
 }
 
+static void give_a_moment(void)
+{
+    pthread_mutex_unlock(&lock);
+    nanosleep(&(struct timespec){.tv_nsec = MOMENT}, NULL);
+    pthread_mutex_lock(&lock);
+}
+
 static void *serve(void *unused)
 {
-    uint64_t expiries;
+    uint64_t waited_for = GUEST_TIMER_STOP, expiries;
 
     (void)unused;
     prefer_this_thread();
@@ -160,6 +172,11 @@ static void *serve(void *unused)
     while (!stopping) {
         struct guest_timer *timer = earliest();
         uint64_t time = now();
+        if (timer != NULL && timer->deadline < time - STOOD_STILL && timer->deadline != waited_for) {
+            waited_for = timer->deadline;
+            give_a_moment();
+            continue;
+        }
         if (timer != NULL && timer->deadline <= time) {
             expire(timer, time);
             continue;

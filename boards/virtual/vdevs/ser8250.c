@@ -116,7 +116,10 @@ static void look_at_modem(struct uart *u, uint64_t now) {
 static void write_ier(struct uart *u, uint64_t now, uint8_t value) {
     uint8_t enabled = value & ~u->ier;
     u->ier = value & IER_MASK;
-    if (enabled & IER_ETBEI && u->tx.count == 0) u->thre_pending = !defect(u, UART_THRE_LOST);
+    if (enabled & IER_ETBEI && u->tx.count == 0) {
+        u->thre_pending = !defect(u, UART_THRE_LOST);
+        u->thre_at = NEVER;
+    }
     if (enabled & IER_EDSSI) look_at_modem(u, now);
 }
 
@@ -308,6 +311,7 @@ static int start_options(vdev_t *vdp) {
     dev->uart.trigger = 1;
     dev->uart.rx_idle = true;
     dev->uart.break_at = NEVER;
+    dev->uart.thre_at = NEVER;
     dev->armed = GUEST_TIMER_STOP;
     return cdev_setup(vdp, &dev->uart.cdev, PULSE_INPUT, PULSE_OUTPUT);
 }

@@ -27,11 +27,14 @@ static uint64_t half_bits(const struct uart *u, unsigned number) {
     return (uint64_t)number * 8 * u->divisor * u->frequency / CLOCK;
 }
 
+static unsigned half_stop_bits(const struct uart *u) {
+    return !(u->lcr & LCR_STB) ? 2 : u->lcr & LCR_WLS ? 4 : 3;
+}
+
 /* UART-014: start, data, parity and 1, 1.5 (5-bit words) or 2 stop bits. 0 with divisor 0. */
 static uint64_t character_time(const struct uart *u) {
     unsigned data = 5 + (u->lcr & LCR_WLS);
-    unsigned half_stop = !(u->lcr & LCR_STB) ? 2 : data == 5 ? 3 : 4;
-    return half_bits(u, 2 * (1 + data + (u->lcr & LCR_PEN ? 1 : 0)) + half_stop);
+    return half_bits(u, 2 * (1 + data + (u->lcr & LCR_PEN ? 1 : 0)) + half_stop_bits(u));
 }
 
 static uint8_t word_mask(const struct uart *u) {
@@ -124,11 +127,21 @@ static bool shift_out(struct uart *u) {
     return true;
 }
 
+/* UART-075: a FIFO that took one character only since THRE was set last delays the interrupt, so
+ * that one is not raised between two writes of a slow processor. */
+static uint64_t thre_delay(const struct uart *u) {
+    if (!u->fifo_mode || u->filled) return 0;
+    return character_time(u) - half_bits(u, half_stop_bits(u));
+}
+
+/* UART-061: the THRE interrupt comes once per drain. */
 static void shift_in(struct uart *u) {
     u->shift_byte = fifo_take(&u->tx) & word_mask(u);
     u->shifting = true;
     u->shift_end = u->start_at + character_time(u);
-    if (u->tx.count == 0) u->thre_pending = true; /* UART-061: once per drain */
+    if (u->tx.count) return;
+    u->thre_at = u->start_at + thre_delay(u);
+    u->filled = false;
 }
 
 static void advance_transmitter(struct uart *u, uint64_t now) {
@@ -150,6 +163,7 @@ static void advance_transmitter(struct uart *u, uint64_t now) {
  * after 16, one bit. A write to a full FIFO is lost. */
 void uart_transmit(struct uart *u, uint64_t now, uint8_t byte) {
     u->thre_pending = false; /* UART-049 */
+    u->thre_at = NEVER;
     if (u->tx.count == depth(u)) {
         if (u->fifo_mode) return;
         fifo_take(&u->tx);
@@ -157,12 +171,14 @@ void uart_transmit(struct uart *u, uint64_t now, uint8_t byte) {
         u->start_at = now + half_bits(u, 2);
     }
     fifo_put(&u->tx, byte, 0);
+    if (u->tx.count > 1) u->filled = true;
 }
 
 /* UART-068: not the shift register. */
 void uart_clear_transmitter(struct uart *u) {
     if (u->tx.count) u->thre_pending = true;
     u->tx.count = 0;
+    u->filled = true; /* after a change of FCR bit 0 the first interrupt is not delayed */
 }
 
 /* --- Line settings ------------------------------------------------------------ */
@@ -220,6 +236,10 @@ void uart_line_changed(struct uart *u, uint64_t now) {
 
 void uart_advance(struct uart *u, uint64_t now) {
     advance_transmitter(u, now);
+    if (u->thre_at <= now) {
+        u->thre_pending = true;
+        u->thre_at = NEVER;
+    }
     advance_receiver(u, now);
     if (u->break_at <= now && u->divisor) {
         receive_character(u, u->break_at, 0, LSR_BI | LSR_FE);
@@ -231,7 +251,8 @@ void uart_advance(struct uart *u, uint64_t now) {
 static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 static uint64_t transmitter_deadline(const struct uart *u) {
-    if ((!u->shifting && u->tx.count == 0) || u->stalled || u->divisor == 0) return NEVER;
+    uint64_t thre = u->ier & IER_ETBEI ? u->thre_at : NEVER;
+    if ((!u->shifting && u->tx.count == 0) || u->stalled || u->divisor == 0) return thre;
     uint64_t character = character_time(u);
     uint64_t end = u->shifting ? u->shift_end : u->start_at + character; /* of the first character */
     unsigned behind = u->shifting ? u->tx.count : u->tx.count - 1;
@@ -241,8 +262,8 @@ static uint64_t transmitter_deadline(const struct uart *u) {
         deadline = end + earlier(behind, together) * character;
     }
     if (u->tx.count && u->ier & IER_ETBEI) /* THRE: the last one leaves the FIFO */
-        deadline = earlier(deadline, end + behind * character - character);
-    return deadline;
+        deadline = earlier(deadline, end + behind * character - character + thre_delay(u));
+    return earlier(deadline, thre);
 }
 
 static uint64_t receiver_deadline(const struct uart *u) {

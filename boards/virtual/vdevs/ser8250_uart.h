@@ -70,6 +70,8 @@ struct uart {
     uint64_t start_at;  /* shift register empty: start bit of the next character */
     uint64_t shift_end; /* end of the last stop bit */
     bool stalled;       /* the host takes nothing: the shift register waits */
+    bool filled;        /* the transmitter FIFO held two characters since THRE was set */
+    uint64_t thre_at;   /* the THRE interrupt comes then */
     unsigned sent;
 
     bool rx_idle;         /* no character is on its way in */
