@@ -60,11 +60,18 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
-    items = [item for item in session.items if "bench" in getattr(item, "fixturenames", ())]
+    items = [item for item in session.items if _needs_bench(item)]
     if not items or config.option.collectonly or config.option.help:
         return
     with _use_errors():
         _begin(config, items)
+
+
+def _needs_bench(item: pytest.Item) -> bool:
+    """Whether a test asks for our `bench`, by itself or through another fixture; somebody else's of that name does not count."""
+    info = getattr(item, "_fixtureinfo", None)
+    found = info.name2fixturedefs.get("bench") if info else None
+    return bool(found) and found[-1].func.__module__ == "fixtures.bench"
 
 
 def _begin(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,6 +14,13 @@ from harness.command import Result
 from harness.errors import BenchError
 from harness.events import Events
 
+SETTLE = """\
+sync
+while test $# != 0; do mv "$1" "$2" || exit 1; shift 2; done
+sync
+"""
+"""Content first, then names, each on the disk before the next: cutting the power leaves no good name on an empty file."""
+
 
 class StoreHost(Protocol):
     """What the store asks of the hypervisor host."""

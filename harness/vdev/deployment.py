@@ -6,9 +6,10 @@ it leaves with what was there before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from harness.boardfile import Board
@@ -24,8 +25,9 @@ for directory in "$scratch" "$own"; do
 done
 """
 
-PREPARE = f"""\
-scratch=$1 own=$2 private=$3 keep=$4
+DEPLOY = f"""\
+scratch=$1 own=$2 private=$3 keep=$4 digest=$5
+shift 5
 for stale in "$scratch"/run-*; do
     case $stale in "$keep"|"$keep".*) continue;; esac
     if test -d "$stale"; then echo "stale $stale"; rm -rf "$stale" || exit 1; fi
@@ -34,9 +36,15 @@ done
 made=$private
 while parent=${{made%/*}}; test -n "$parent" && ! test -d "$parent"; do made=$parent; done
 echo "made $made"
-mkdir -p "$private"
+mkdir -p "$private" || exit 1
+test $# != 0 || exit 0
+tar -xf - -C "$private"
+sync
+cd "$private"
+"$digest" "$@" | while read -r found file; do echo "digest $found $file"; done
 """
-"""A bench has one run at a time: a `run-*` directory of another one belongs to a run that was cut off."""
+"""A bench has one run at a time: a `run-*` directory of another one belongs to a run that was cut off. The files come as an archive on
+standard input; `sync`, so that cutting the power does not empty them."""
 
 RESTORE = f"""\
 scratch=$1 own=$2 private=$3 made=$4
@@ -52,11 +60,7 @@ done
 class DeploymentHost(Protocol):
     """What a deployment asks of the hypervisor host."""
 
-    def run(self, argv: Sequence[str]) -> Result: ...
-
-    def put(self, files: Mapping[Path, str]) -> object: ...
-
-    def digest(self, paths: Sequence[str]) -> Mapping[str, str]: ...
+    def run(self, argv: Sequence[str], *, timeout: float | None = None, input: bytes | None = None) -> Result: ...
 
 
 class DeploymentFailed(BenchError):
@@ -88,14 +92,13 @@ class Deployment:
         """Copies the files to `run-RUN` in the board's scratch directory and checks each copy with the host's own tool.
 
         `run` names this run; further deployments of the same run add `.SOMETHING`. What other runs left there is removed.
-        Three round trips, however many files. Raises `DeploymentFailed`; then the host has been restored.
+        One round trip, however many files. Raises `DeploymentFailed`; then the host has been restored.
         """
         directory = f"{_scratch(board.host)}/run-{run}"
         self = cls(host, board.host, tuple(files), run, directory, events or Events())
         with self.events.step("vdev.deploy", directory=directory, vdevs=[file.name for file in files]):
-            self._prepare()
             try:
-                self._copy()
+                self._copy(board.seconds("transfer"))
             except BaseException:
                 self.restore()
                 raise
@@ -125,33 +128,46 @@ class Deployment:
                 "look who else uses the bench; the harness removes its own run-* directories at the next run",
             )
 
-    def _prepare(self) -> None:
-        keep = f"{_scratch(self.profile)}/run-{self.run.partition('.')[0]}"
-        for line in self._script(PREPARE, _scratch(self.profile), self.profile.vdev_directory, self.directory, keep):
-            if line.startswith("stale "):
-                self.events.emit("vdev.stale_removed", directory=line.removeprefix("stale "))
-            elif line.startswith("made "):
-                self._made = line.removeprefix("made ")
+    def _copy(self, seconds: float) -> None:
+        profile, names = self.profile, [file.path.name for file in self.files]
+        keep = f"{_scratch(profile)}/run-{self.run.partition('.')[0]}"
+        arguments = (_scratch(profile), profile.vdev_directory, self.directory, keep, profile.digest, *names)
+        digests: dict[str, str] = {}
+        for line in self._script(DEPLOY, *arguments, timeout=seconds, input=_archive(self.files)):
+            kind, _, rest = line.partition(" ")
+            if kind == "stale":
+                self.events.emit("vdev.stale_removed", directory=rest)
+            elif kind == "made":
+                self._made = rest
+            elif kind == "digest":
+                found, _, name = rest.partition(" ")
+                digests[name] = found
             else:
                 self._before.append(line)
-
-    def _copy(self) -> None:
-        remote = {file.path: self.path(file.name) for file in self.files}
-        if not remote:
-            return
-        self.host.put(remote)
-        digests = self.host.digest(list(remote.values()))
         for file in self.files:
-            arrived, sent = digests.get(remote[file.path], "missing"), file.digest(self.profile.digest)
+            arrived, sent = digests.get(file.path.name, "missing"), file.digest(profile.digest)
             if arrived != sent:
                 raise DeploymentFailed(
-                    f"the {self.profile.digest} of {file.path.name} is {arrived} on the host, sent was {sent}",
-                    f"check the free space of {self.profile.scratch} on the host (df) and run again",
+                    f"the {profile.digest} of {file.path.name} is {arrived} on the host, sent was {sent}",
+                    f"check the free space of {profile.scratch} on the host (df) and run again",
                 )
 
-    def _script(self, script: str, *arguments: str) -> list[str]:
+    def _script(self, script: str, *arguments: str, timeout: float | None = None, input: bytes | None = None) -> list[str]:
         """Lines that a script printed; `Host.run` itself refuses a status other than 0."""
-        return self.host.run(["sh", "-c", script, "sh", *arguments]).stdout.decode("utf-8", "replace").splitlines()
+        result = self.host.run(["sh", "-c", script, "sh", *arguments], timeout=timeout, input=input)
+        return result.stdout.decode("utf-8", "replace").splitlines()
+
+
+def _archive(files: Sequence[VdevFile]) -> bytes:
+    """The files as a tar archive, readable by everyone on the host and nothing else told of them."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for file in files:
+            content = file.path.read_bytes()
+            entry = tarfile.TarInfo(file.path.name)
+            entry.size, entry.mode = len(content), 0o644
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
 
 
 def _scratch(profile: HostProfile) -> str:

@@ -180,12 +180,12 @@ def test_a_deployed_vdev_comes_before_the_hosts_own(bench: Bench) -> None:
     assert (bench.own / "vdev-timer8254.so").read_bytes() == b"the host's own"
 
 
-def test_deployment_takes_three_round_trips_and_one_back(bench: Bench) -> None:
+def test_deployment_takes_one_round_trip_and_one_back(bench: Bench) -> None:
     """On a board each costs a process over SSH; deployment must stay below a third of a boot."""
     deployment = bench.deploy()
-    assert bench.transport.trips == 3
+    assert bench.transport.trips == 1
     deployment.restore()
-    assert bench.transport.trips == 4
+    assert bench.transport.trips == 2
 
 
 def test_restoring_leaves_the_host_as_found(bench: Bench) -> None:
