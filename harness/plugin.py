@@ -69,8 +69,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _needs_bench(item: pytest.Item) -> bool:
     """Whether a test asks for our `bench`, by itself or through another fixture; somebody else's of that name does not count."""
-    info = getattr(item, "_fixtureinfo", None)
-    found = info.name2fixturedefs.get("bench") if info else None
+    if not isinstance(item, pytest.Function):
+        return False
+    found = item._fixtureinfo.name2fixturedefs.get("bench", ())
     return bool(found) and found[-1].func.__module__ == "fixtures.bench"
 
 

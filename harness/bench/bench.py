@@ -17,7 +17,7 @@ from harness.clock import Deadline
 from harness.console import KSH, Console, Shell
 from harness.errors import BenchError
 from harness.events import Events
-from harness.host import ConsoleTransport, Host
+from harness.host import ConsoleTransport, Host, Transport
 from harness.power import PowerSwitch, State
 from harness.ssh import SshConnection
 
@@ -30,6 +30,8 @@ class Bench:
         self.events = events
         self.nonce = secrets.token_hex(4)
         """Names what this run puts on the host, so that two runs never share a name."""
+        self.boots = 0
+        """How often the host came up; what ran on it before is gone."""
         self.identity = ""
         """What the host says of itself: `uname -a`."""
         self._logs = consoles
@@ -137,10 +139,20 @@ class Bench:
             with self.events.step("bench.ssh"):
                 self._ssh = SshConnection(board, self.events)
                 self._ssh.connect(Deadline.after(board.seconds("ssh"), "the host's SSH server"))
-        self.host_by_console = Host(ConsoleTransport(shell), board, self.events)
-        self.host = Host(self._ssh, board, self.events) if self._ssh else self.host_by_console
+        by_console = ConsoleTransport(shell)
+        self.host_by_console = self._reach("host_by_console", by_console)
+        self.host = self._reach("host", self._ssh or by_console)
+        self.boots += 1
         self.identity = self.host.run(["uname", "-a"]).text.strip()
         self.events.emit("bench.identity", uname=self.identity, mode=self.mode)
+
+    def _reach(self, name: str, transport: Transport) -> Host:
+        """The host by a transport. It stays the same object over power cycles, for those who hold on to it."""
+        host: Host | None = getattr(self, name, None)
+        if host is None:
+            return Host(transport, self.board, self.events)
+        host.transport = transport
+        return host
 
     @property
     def boot_banner_seen(self) -> bool:

@@ -36,6 +36,8 @@ class LinuxGuests:
         self._vm: Qvm | None = None
         self._guest: LinuxGuest | None = None
         self._arguments: tuple[str, ...] = ()
+        self._boot = 0
+        """The boot of the host in which the guest was started."""
         self._count = 0
 
     def configuration(self, arguments: Sequence[str] = ()) -> Configuration:
@@ -64,10 +66,12 @@ class LinuxGuests:
 
     def boot(self, arguments: Sequence[str] = ()) -> LinuxGuest:
         """A guest with its shell, booted with these words on its command line, or the one that runs with them already."""
-        if self._guest is not None and self._vm is not None and self._vm.running and self._arguments == tuple(arguments):
+        vm = self._present_vm()
+        if vm is not None and vm.running and self._guest is not None and self._arguments == tuple(arguments):
             return self._guest
         self.stop()
         vm = self._vm = self._qvm(arguments)
+        self._boot = self._bench.boots
         guest = LinuxGuest(self._bench.console("guest"), vm, self._bench.events, self._bench.board.seconds("guest_command"))
         board = self._bench.board
         guest.boot(board.seconds("qvm_start"), board.seconds("guest_boot"), board.seconds("shell"))
@@ -76,7 +80,7 @@ class LinuxGuests:
 
     def stop(self) -> Ending:
         """Presses the power button (SIGTERM), then, if the guest does not answer, cuts its power. Harmless without a guest."""
-        vm, self._vm, self._guest = self._vm, None, None
+        vm, self._vm, self._guest = self._present_vm(), None, None
         if vm is None:
             return Ending(NORMAL, "")
         with self._bench.events.step("guest.shutdown", system=vm.system):
@@ -84,12 +88,16 @@ class LinuxGuests:
 
     def cut(self) -> Ending:
         """Cuts the guest's power (SIGQUIT). Harmless without a guest."""
-        vm, self._vm, self._guest = self._vm, None, None
+        vm, self._vm, self._guest = self._present_vm(), None, None
         return Ending(NORMAL, "") if vm is None else vm.cut(self._deadline("qvm_start", "the end of qvm"))
 
     def present(self) -> bool:
         """Whether the host shows any VM under /dev/qvm."""
         return bool(self._bench.host.run(["ls", "/dev/qvm"], check=False).stdout.strip())
+
+    def _present_vm(self) -> Qvm | None:
+        """The VM that was started last, unless the host has been switched off since."""
+        return self._vm if self._boot == self._bench.boots else None
 
     def _qvm(self, arguments: Sequence[str]) -> Qvm:
         bench = self._bench

@@ -19,7 +19,7 @@ from harness.console.cursor import Cursor, Match, Pattern
 from harness.console.dialect import INLINE, LINE, Dialect, functions, pieces
 from harness.errors import BenchError
 
-PATIENCE = 0.4
+PATIENCE = 1.0
 """Seconds a short answer may take beyond its time on the line before it is asked for again; doubled each time."""
 TRIES = 40
 """How often in a row something is asked for again before the console is given up."""

@@ -34,10 +34,16 @@ def error_counters(guest: LinuxGuest) -> str:
 
 @specification("UART-028", "UART-029", "UART-031")
 def test_the_guest_sends_256_kib_unchanged(guest: LinuxGuest, line_ser2: Line) -> None:
-    """What a program in the guest writes to ttyS1 arrives on the line complete and in order, and nothing else does."""
+    """What a program in the guest writes to ttyS1 arrives on the line complete and in order, and nothing else does.
+
+    It starts when it is told to on the same line, so that nobody needs the guest's console while the guest is busy sending.
+    """
     guest.must(["sh", "-c", script("/tmp/sent")])
-    line_ser2.start()
-    with guest.background(f"cat /tmp/sent >{PORT}; stty -F {PORT} -a >/dev/null"):
+    sender = f"{{ head -c 1 <&3 >/dev/null; cat /tmp/sent >&3; }} 3<>{PORT}"
+    with guest.background(sender) as job:
+        job.reading(PORT)
+        line_ser2.start()
+        line_ser2.write(b"!")
         received = line_ser2.take(SIZE)
     assert received == pattern(), first_difference(pattern(), received)
 
