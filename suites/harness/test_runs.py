@@ -1,0 +1,111 @@
+"""Whole runs on the board made of software: what they leave, and what they say of devices that are wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suites.harness.session import CHECKOUT, Ended
+from suites.harness.session import pytest as run
+
+BOARD = "--board=virtual-x86_64"
+
+
+def journal(output: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (output / "latest" / "journal.jsonl").read_text().splitlines()]
+
+
+def failed_lines(output: Path) -> set[str]:
+    """The specification lines of the tests that failed; no test may have ended in any other way but passed."""
+    verdicts = [event["fields"] for event in journal(output) if event["event"] == "test.verdict"]
+    assert {verdict["verdict"] for verdict in verdicts} <= {"passed", "failed"}, verdicts
+    return {line for verdict in verdicts if verdict["verdict"] == "failed" for line in verdict["lines"]}
+
+
+def test_a_run_leaves_its_evidence(tmp_path: Path) -> None:
+    """Journal, Allure results, console logs, VM configurations, vdev hashes; the status is 0, and the place is printed."""
+    ended = run(BOARD, f"--run-directory={tmp_path}", "suites/bench/test_vm.py", "suites/ser8250/test_linux.py")
+    assert ended.status == 0, ended.output
+    assert f"evidence: {(tmp_path / 'latest').resolve()}" in ended.output
+    left = tmp_path / "latest"
+    events = [event["event"] for event in journal(tmp_path)]
+    assert events[0] == "run.planned"
+    assert events[-1] == "run.end"
+    assert [event["fields"]["mode"] for event in journal(tmp_path) if event["event"] == "bench.identity"] == ["virtual"]
+    results = [json.loads(path.read_text()) for path in (left / "allure").glob("*-result.json")]
+    assert {result["status"] for result in results} == {"passed"}
+    assert any(step["name"] == "guest.boot" for result in results for step in result.get("steps", []))
+    assert any(attachment["name"] == "console guest" for result in results for attachment in result.get("attachments", []))
+    assert b"guest ready" in (left / "consoles" / "guest.log").read_bytes()
+    assert list((left / "vm").glob("*.qvmconf"))
+    vdevs = {vdev["name"]: vdev["sha256"] for vdev in json.loads((left / "vdevs.json").read_text())}
+    assert set(vdevs) == {"8259", "ioapic", "ser8250", "timer8254"}
+
+
+@pytest.mark.parametrize(
+    ("option", "suite", "lines"),
+    [
+        ("timer8254:defect=pit.rate_1pct", "suites/timer8254", {"PIT-018", "PIT-033", "PIT-079"}),
+        ("ser8250:defect=uart.thre_lost", "suites/ser8250/test_linux.py", {"UART-050", "UART-099"}),
+        ("ser8250:defect=uart.drop_byte", "suites/ser8250/test_bridge.py", {"UART-028", "UART-029", "UART-031"}),
+    ],
+)
+def test_a_defect_is_failed_by_the_right_lines(option: str, suite: str, lines: set[str], tmp_path: Path) -> None:
+    """A wrong device makes the run end with 1, and only the tests that judge those lines fail."""
+    ended = run(BOARD, f"--run-directory={tmp_path}", "--vdev-option", option, suite)
+    assert ended.status == 1, ended.output
+    assert failed_lines(tmp_path) == lines
+
+
+MISCHIEF = """
+#include <signal.h>
+#include <stdlib.h>
+#include <qvm/vdev-core.h>
+
+static int control(vdev_t *vdp, vdev_ctrl_options_t ctrl, const char *arg) {
+    (void)arg;
+    if (ctrl == VDEV_CTRL_OPTIONS_START)
+        vdp->v_block = (struct qvm_state_block){.location = 0x40, .length = 4, .qst_type = QST_X86_IO};
+    return EOK;
+}
+
+static vdev_ref_status_t vwrite(vdev_t *vdp, unsigned cookie, const struct qvm_state_block *vopnd,
+                                const struct qvm_state_block *oopnd, struct guest_cpu *gcp) {
+    (void)vdp, (void)cookie, (void)vopnd, (void)oopnd, (void)gcp;
+    MISBEHAVE;
+    return VRS_NORMAL;
+}
+
+static struct vdev_factory factory = {
+    .control = control, .vwrite = vwrite, .factory_flags = VFF_VDEV_X86_IO, .acc_sizes = 1u << 1};
+
+static void __attribute__((constructor)) begin(void) { vdev_register_factory(&factory, QVM_VDEV_ABI); }
+"""
+
+
+@pytest.mark.parametrize("misbehaviour", ["exit(0)", "abort()", "raise(SIGSEGV)"])
+def test_a_vdev_that_ends_qvm_is_failed(misbehaviour: str, tmp_path: Path) -> None:
+    """A crash, or a call of `exit()`, in the middle of a guest: *failed* with qvm's own words, not a hang and not the bench's fault."""
+    source, vdevs = tmp_path / "vdev.c", tmp_path / "vdevs"
+    source.write_text(MISCHIEF.replace("MISBEHAVE", misbehaviour))
+    vdevs.mkdir()
+    command = ["gcc", "-std=c11", "-D_GNU_SOURCE", "-shared", "-fPIC", "-Iboards/virtual/include", "-o"]
+    subprocess.run([*command, str(vdevs / "vdev-timer8254.so"), str(source)], cwd=CHECKOUT, check=True)
+    test = "suites/bench/test_vm.py::test_a_power_cut_ends_the_guest"
+    ended: Ended = run(BOARD, f"--run-directory={tmp_path}", f"--vdevs={vdevs}", test)
+    assert ended.status == 1, ended.output
+    assert "ended by itself with status 6: unexpected vdev error" in ended.output
+    assert "timer8254" in ended.output.partition("ended by itself")[2]
+
+
+def test_what_qvm_refuses_is_shown_in_its_own_words(tmp_path: Path) -> None:
+    """An option that the vdev does not know: qvm's `[FILE:LINE]` text is in the failure."""
+    test = "suites/bench/test_vm.py::test_a_power_cut_ends_the_guest"
+    ended = run(BOARD, f"--run-directory={tmp_path}", "--vdev-option=timer8254:nonsense=1", test)
+    assert ended.status == 4, ended.output
+    assert "nonsense" in ended.output
+    assert ".qvmconf:" in ended.output
