@@ -18,7 +18,7 @@ from harness.guest.linux import LinuxGuest
 from harness.guest.store import GuestStore
 from harness.vdev import Deployment
 from harness.vm import Configuration, DryrunResult, Ending, Qvm, add_option, linux_configuration, with_base_options
-from harness.vm.status import NORMAL
+from harness.vm.status import CONFIGURATION_FAILED, NORMAL
 
 QUIET = ("loglevel=4",)
 """A full kernel log at 115200 bit/s is most of a boot's time; the log itself keeps everything (`LinuxGuest.kernel_log`)."""
@@ -63,6 +63,11 @@ class LinuxGuests:
         """`qvm @FILE dryrun` on the host. The guest that may be running has its devices open, so it is shut down first."""
         self.stop()
         return self._qvm(()).dryrun(self._deadline("qvm_start", "the end of qvm's dryrun"))
+
+    def refusal(self) -> str:
+        """Why qvm refuses the configuration, in its own words; empty when it does not."""
+        result = self.dryrun()
+        return " ".join(result.output.split("\n")).strip() if result.status in CONFIGURATION_FAILED else ""
 
     def boot(self, arguments: Sequence[str] = ()) -> LinuxGuest:
         """A guest with its shell, booted with these words on its command line, or the one that runs with them already."""
