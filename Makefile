@@ -57,6 +57,11 @@ test: setup
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
 	@$(VENV)/bin/pytest suites/harness
 
+# What is too long for every change: the ends of a run, twenty times.
+soak: setup
+	@HARNESS_ROUNDS=4 $(VENV)/bin/pytest suites/harness/test_ends.py
+
+# Ratios to a bare boot of the same machine and kernel.
 benchmark: setup
 	@$(VENV)/bin/pytest suites/performance -s -q
 

@@ -17,7 +17,7 @@ QUIET_SECONDS = 2.0
 """Nothing may stay silent for longer than this."""
 
 SPOKEN = {
-    "bench.launch": "starting the board's program",
+    "launch": "starting the board's program",
     "power.on": "power on",
     "bench.boot": "waiting for the host's shell",
     "bench.ssh": "waiting for SSH",
