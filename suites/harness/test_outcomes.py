@@ -1,0 +1,70 @@
+"""How the phases of tests become verdicts, and verdicts an exit status."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import BenchError, DeviceError, Inconclusive
+from harness.evidence import Outcome, Outcomes
+from harness.verdict import Verdict, exit_status, worst
+
+
+def outcomes(*tests: str) -> Outcomes:
+    made = Outcomes()
+    made.plan(Outcome(test, ("PIT-001",), "drivers") for test in tests)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("phase", "error", "verdict"),
+    [
+        ("call", None, Verdict.PASSED),
+        ("call", AssertionError("wrong"), Verdict.FAILED),
+        ("call", ValueError("what the device said makes no number"), Verdict.FAILED),
+        ("call", DeviceError("qvm ended"), Verdict.FAILED),
+        ("call", BenchError("console silent"), Verdict.INFRA),
+        ("call", Inconclusive("too slow"), Verdict.INCONCLUSIVE),
+        ("setup", BenchError("no power"), Verdict.INFRA),
+        ("setup", DeviceError("guest does not boot"), Verdict.FAILED),
+        ("setup", KeyError("a mistake in a fixture says nothing of the device"), Verdict.INFRA),
+        ("teardown", KeyError("the same"), Verdict.INFRA),
+    ],
+)
+def test_what_ended_a_phase_decides(phase: str, error: BaseException | None, verdict: Verdict) -> None:
+    assert outcomes("a").classify(phase, error)[0] is verdict
+
+
+def test_the_same_cause_met_again_blocks() -> None:
+    """pytest raises the exception that a fixture raised once more for every test that asks for it."""
+    made, cause = outcomes("a", "b"), BenchError("console silent", "check the cable")
+    assert made.classify("setup", cause)[0] is Verdict.INFRA
+    assert made.classify("setup", cause) == (Verdict.BLOCKED, "console silent; check the cable")
+    assert made.classify("setup", BenchError("console silent"))[0] is Verdict.INFRA
+
+
+def test_a_test_has_the_worst_verdict_of_its_phases() -> None:
+    made = outcomes("a", "b")
+    made["a"].phases += [Verdict.PASSED, Verdict.FAILED, Verdict.INFRA]
+    made["b"].phases += [Verdict.PASSED, Verdict.PASSED]
+    assert [outcome.verdict for outcome in made] == [Verdict.FAILED, Verdict.PASSED]
+    assert made.by_line() == {"PIT-001": {"drivers": Verdict.FAILED}}
+
+
+def test_a_planned_test_that_never_began_is_not_run() -> None:
+    assert [outcome.verdict for outcome in outcomes("a")] == [Verdict.NOT_RUN]
+    assert worst([]) is Verdict.NOT_RUN
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "status"),
+    [
+        ({Verdict.PASSED, Verdict.SKIPPED}, 0),
+        ({Verdict.PASSED, Verdict.FAILED, Verdict.INFRA}, 1),
+        ({Verdict.PASSED, Verdict.BLOCKED}, 10),
+        ({Verdict.INFRA, Verdict.INCONCLUSIVE}, 10),
+        ({Verdict.PASSED, Verdict.INCONCLUSIVE}, 11),
+        ({Verdict.PASSED, Verdict.NOT_RUN}, 11),
+    ],
+)
+def test_exit_status(verdicts: set[Verdict], status: int) -> None:
+    assert exit_status(verdicts) == status
