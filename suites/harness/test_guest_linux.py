@@ -11,8 +11,8 @@ import pytest
 from harness.errors import BenchError
 from harness.events import Event, Events
 from harness.guest.linux import GuestImages, Interrupt, build, parse_interrupts
-from harness.guest.linux.image import ModuleMissing, with_dependencies
 from harness.guest.linux.milestones import MILESTONES, READY, fatal, progress, sightings
+from harness.guest.modules import ModuleMissing, load_order
 from harness.guest.store import CopyFailed, GuestStore
 from suites.harness.local_host import LocalTransport, host
 
@@ -99,14 +99,14 @@ def test_a_module_comes_after_those_it_needs(tmp_path: Path) -> None:
     """However deep they lie, each once; a hyphen in a file name is an underscore in a dependency."""
     for name, depends in (("evdev", ""), ("virtio-pci", "virtio_ring,virtio"), ("virtio_ring", "virtio"), ("virtio", "")):
         module(tmp_path / name[0] / f"{name}.ko", depends)
-    ordered = with_dependencies(tmp_path, ("evdev", "virtio_pci"))
+    ordered = load_order(("evdev", "virtio_pci"), tmp_path)
     assert [path.stem for path in ordered] == ["evdev", "virtio", "virtio_ring", "virtio-pci"]
 
 
 def test_a_kernel_without_the_module_is_refused(tmp_path: Path) -> None:
     module(tmp_path / "a.ko", "b")
     with pytest.raises(ModuleMissing, match="has no module b"):
-        with_dependencies(tmp_path, ("a",))
+        load_order(("a",), tmp_path)
 
 
 @pytest.fixture(scope="module")

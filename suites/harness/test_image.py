@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from boards.virtual import image
-from boards.virtual.image import elf, kernel, modules
+from boards.virtual.image import elf, kernel
 
 C_LIBRARY = "libc.so.6"
 
@@ -36,11 +36,6 @@ def test_a_missing_library_is_named_with_who_needs_it(program: Path) -> None:
     (program.parent / "lib" / "libinner.so").unlink()
     with pytest.raises(elf.LibraryMissing, match=r"libouter\.so needs libinner\.so, which no package has"):
         elf.closure([program], [program.parent / "lib", Path("/lib/x86_64-linux-gnu")])
-
-
-def test_a_missing_module_is_named(tmp_path: Path) -> None:
-    with pytest.raises(modules.ModuleMissing, match="has no module kvm-amd"):
-        modules.load_order(["kvm-amd"], tmp_path)
 
 
 def test_the_kernel_is_taken_out_of_its_wrapping() -> None:

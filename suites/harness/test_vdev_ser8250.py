@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from suites.harness.rig import NS
@@ -36,12 +34,6 @@ from suites.harness.uart import (
     THRE,
     Uart,
 )
-
-
-@pytest.fixture
-def uart() -> Iterator[Uart]:
-    with Uart() as uart:
-        yield uart
 
 
 def test_uart_001_dlab_swaps_offsets_0_and_1(uart: Uart) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,12 +35,6 @@ from suites.harness.uart import (
     TRIGGERS,
     Uart,
 )
-
-
-@pytest.fixture
-def uart() -> Iterator[Uart]:
-    with Uart() as uart:
-        yield uart
 
 
 def test_uart_025_027_thre_comes_back_before_temt(uart: Uart) -> None:

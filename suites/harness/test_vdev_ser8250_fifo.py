@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from suites.harness.rig import NS
@@ -30,12 +28,6 @@ from suites.harness.uart import (
     TRIGGERS,
     Uart,
 )
-
-
-@pytest.fixture
-def uart() -> Iterator[Uart]:
-    with Uart() as uart:
-        yield uart
 
 
 def test_uart_065_iir_shows_the_fifos(uart: Uart) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -31,12 +31,6 @@ from suites.harness.uart import (
     THRE_INT,
     Uart,
 )
-
-
-@pytest.fixture
-def uart() -> Iterator[Uart]:
-    with Uart() as uart:
-        yield uart
 
 
 def everything_pending(uart: Uart, ier: int = 0x0F) -> None:

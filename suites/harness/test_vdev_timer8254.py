@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from suites.harness.pit import (
@@ -19,13 +17,6 @@ from suites.harness.pit import (
 from suites.harness.rig import NS, Rig
 
 CHANNELS = (0, 1, 2)
-
-
-@pytest.fixture
-def pit() -> Iterator[Pit]:
-    with Pit() as pit:
-        pit.gate2(True)
-        yield pit
 
 
 def test_pit_001_the_counters_are_read_and_written_at_their_ports(pit: Pit) -> None:

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
 
 from suites.harness.pit import NULL_COUNT, PORT_B, Pit, control_word, tick_of
 from suites.harness.rig import NS
-
-
-@pytest.fixture
-def pit() -> Iterator[Pit]:
-    with Pit() as pit:
-        pit.gate2(True)
-        yield pit
 
 
 def trigger(pit: Pit) -> int:

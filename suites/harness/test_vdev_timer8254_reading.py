@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from suites.harness.pit import (
@@ -18,13 +16,6 @@ from suites.harness.pit import (
 )
 
 CHANNELS = (0, 1, 2)
-
-
-@pytest.fixture
-def pit() -> Iterator[Pit]:
-    with Pit() as pit:
-        pit.gate2(True)
-        yield pit
 
 
 def test_pit_041_a_latch_holds_both_bytes_of_one_instant(pit: Pit) -> None:

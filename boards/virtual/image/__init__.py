@@ -18,7 +18,7 @@ from boards.virtual.image import disk, recipe, tree
 from boards.virtual.image.kernel import extract
 from boards.virtual.tools import run
 from harness.errors import UseError
-from harness.guest import debian, initrd
+from harness.guest import debian, initrd, modules
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 BUILD = CHECKOUT / "build"
@@ -89,7 +89,7 @@ def _key(packages: dict[str, Path]) -> str:
     for name, file in sorted(packages.items()):
         digest.update(f"{name} {file.name} {file.stat().st_size}\n".encode())
     sources = [file for file in SOURCES.rglob("*") if file.is_file() and file.suffix != ".pyc"]
-    for file in sorted([*sources, Path(debian.__file__), Path(initrd.__file__)]):
+    for file in sorted([*sources, *(Path(module.__file__) for module in (debian, initrd, modules))]):
         digest.update(f"{file.relative_to(CHECKOUT)} {file.stat().st_mode:o}\n".encode() + file.read_bytes())
     for target, file in inputs().items():
         digest.update(f"{target}\n".encode() + file.read_bytes())

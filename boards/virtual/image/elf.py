@@ -10,7 +10,6 @@ from pathlib import Path
 
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import Section
 
 from harness.errors import UseError
 
@@ -42,15 +41,3 @@ def closure(files: Iterable[Path], directories: Iterable[Path], extra: Iterable[
         found[name] = available[name].resolve()
         todo += [(further, name) for further in needed(found[name])]
     return found
-
-
-def module_depends(file: Path) -> list[str]:
-    """The modules a kernel module names as its prerequisites (the `depends=` entry of .modinfo)."""
-    with file.open("rb") as stream:
-        section = ELFFile(stream).get_section_by_name(".modinfo")
-        entries = section.data().split(b"\0") if isinstance(section, Section) else []
-    for entry in entries:
-        key, _, value = entry.decode(errors="replace").partition("=")
-        if key == "depends":
-            return [name for name in value.split(",") if name]
-    return []

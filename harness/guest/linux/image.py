@@ -12,11 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from elftools.elf.elffile import ELFFile
 
 from harness.boardfile import checkout
-from harness.errors import UseError
-from harness.guest import debian, initrd
+from harness.guest import debian, initrd, modules
 
 KERNEL_META = "linux-image-cloud-amd64"
 PROGRAMS = {
@@ -33,10 +31,6 @@ DIGITS = 12
 """Hexadecimal digits of the SHA-1 in a file's name."""
 
 Report = Callable[[str], None]
-
-
-class ModuleMissing(UseError):
-    """The kernel package lacks a module the guest needs: it is another flavour than the recipe knows."""
 
 
 class GuestImages(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +87,7 @@ def _build(kernel: str, debs: dict[str, Path], scratch: Path, output: Path) -> G
     for target, (package, source) in PROGRAMS.items():
         _install(unpacked / package / source, tree / target)
     _install(INIT, tree / "init")
-    for place, module in enumerate(with_dependencies(unpacked / kernel / "lib" / "modules" / version, MODULES)):
+    for place, module in enumerate(modules.load_order(MODULES, unpacked / kernel / "lib" / "modules" / version)):
         shutil.copyfile(module, tree / "modules" / f"{place:02}-{module.name}")
     packed = initrd.pack(tree, scratch / "initrd", compress=False)
     kernel_file, kernel_sha1 = _keep(unpacked / kernel / "boot" / f"vmlinuz-{version}", output, f"vmlinuz-{version}")
@@ -113,39 +107,6 @@ def _install(source: Path, target: Path) -> None:
     target.chmod(0o755)
 
 
-def with_dependencies(modules: Path, names: tuple[str, ...]) -> list[Path]:
-    """The module files with these names below `modules`, each after those it needs. Raises `ModuleMissing`."""
-    files = {_module_name(path.stem): path for path in modules.rglob("*.ko")}
-    ordered: list[Path] = []
-
-    def add(name: str) -> None:
-        path = files.get(_module_name(name))
-        if path is None:
-            raise ModuleMissing(
-                f"the kernel in {modules.name} has no module {name}", "choose a Debian kernel of the generic or cloud flavour"
-            )
-        if path not in ordered:
-            for needed in _needs(path):
-                add(needed)
-            ordered.append(path)
-
-    for name in names:
-        add(name)
-    return ordered
-
-
-def _module_name(name: str) -> str:
-    return name.replace("-", "_")
-
-
-def _needs(module: Path) -> list[str]:
-    with module.open("rb") as stream:
-        section = ELFFile(stream).get_section_by_name(".modinfo")
-        fields = section.data().split(b"\0") if section else []
-    depends = next((field.removeprefix(b"depends=") for field in fields if field.startswith(b"depends=")), b"")
-    return [name for name in depends.decode().split(",") if name]
-
-
 def _keep(file: Path, output: Path, name: str) -> tuple[Path, str]:
     content = file.read_bytes()
     sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
@@ -162,7 +123,10 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _key(debs: dict[str, Path]) -> str:
-    recipe = [*(deb.name for deb in debs.values()), *(Path(file).read_text() for file in (__file__, INIT, initrd.__file__))]
+    recipe = [
+        *(deb.name for deb in debs.values()),
+        *(Path(file).read_text() for file in (__file__, INIT, initrd.__file__, modules.__file__)),
+    ]
     return hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:DIGITS]
 
 
