@@ -121,11 +121,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     skipped = str(call.excinfo.value) if call.excinfo and report.skipped else ""
     verdict, sentence = run.finish_phase(item.nodeid, report.when, error, skipped, call.duration)
     report.user_properties.append(("verdict", verdict.value))
+    if report.when == "call" or error is not None:
+        _attach_consoles(run)
     if isinstance(error, HarnessError):
         report.longrepr = f"{verdict.value}: {error}"
     elif sentence and verdict.value == "blocked":
         report.longrepr = f"blocked: {sentence}"
     return report
+
+
+def _attach_consoles(run: Run) -> None:
+    from harness.report import allure
+
+    for name, said in run.said().items():
+        allure.attach(f"console {name}", said)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -36,6 +36,7 @@ class Run:
         self.outcomes = Outcomes()
         self.consoles: dict[str, Console] = {}
         """Filled by the bench when it opens; their slices are attached to each test."""
+        self._begins: dict[str, int] = {}
         self.environment: dict[str, str] = {}
         """What the host says of itself, for the reports."""
         self.journal.listen(self.events)
@@ -62,7 +63,13 @@ class Run:
 
     def begin_test(self, test: str) -> None:
         outcome = self.outcomes[test]
-        self.events.emit("test.begin", test=test, lines=outcome.lines, judge=outcome.judge)
+        self._begins = {name: console.offset for name, console in self.consoles.items()}
+        self.events.emit("test.running", test=test, lines=outcome.lines, judge=outcome.judge)
+
+    def said(self) -> dict[str, bytes]:
+        """What each console said since the running test began."""
+        slices = {name: console.slice(self._begins.get(name, 0)) for name, console in self.consoles.items()}
+        return {name: data for name, data in slices.items() if data}
 
     def finish_phase(self, test: str, phase: str, error: BaseException | None, skipped: str, seconds: float) -> tuple[Verdict, str]:
         """Notes how set-up, call or tear-down of a test ended; the verdict of that phase and its sentence."""
