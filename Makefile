@@ -1,5 +1,8 @@
 # The only place where steps are spelled out. `make run` and `make test` set up first; `make setup` says nothing about what is there already.
 
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+
 BOARD ?= virtual-x86_64
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -36,8 +39,8 @@ packages:
 $(VENV)/.complete: requirements.lock pyproject.toml | packages
 	@echo "making the virtual environment in $(VENV)"
 	@$(SYSTEM_PYTHON) -m venv $(VENV)
-	$(PYTHON) -m pip install --disable-pip-version-check --progress-bar off --require-hashes -r requirements.lock
-	$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@$(PYTHON) -m pip install --disable-pip-version-check --progress-bar off --require-hashes -r requirements.lock | { grep -E '^(Collecting|Installing)' || true; }
+	@$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 build/virtual/qvm: $(QVM_SOURCES) $(HEADERS) | packages

@@ -165,6 +165,16 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         session.exitstatus = run.exit_status()
     run.finish(int(session.exitstatus))
+    if session.config.pluginmanager.has_plugin("allure_pytest"):
+        from harness.report import allure
+
+        allure.write_environment(run.directory.allure, run.environment)
+
+
+def pytest_keyboard_interrupt() -> None:
+    """From here on the bench is being left safe; a second Ctrl-C would only cut that short."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

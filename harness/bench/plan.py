@@ -50,9 +50,18 @@ class Plan:
         files = collect(directory, found.board.arch) if directory else ()
         return cls(found, files, tuple(_for_a_known_vdev(VdevOption.parse(text)) for text in options))
 
+    def hosts_own(self) -> list[str]:
+        """The vdevs of the run's VMs that are not under test: the host's own are used."""
+        under_test = {vdev.name for vdev in self.vdevs}
+        return [name for name in _types() if name not in under_test]
+
+
+def _types() -> list[str]:
+    return sorted({vdev.type for vdev in linux.vdevs("console", "second port")})
+
 
 def _for_a_known_vdev(option: VdevOption) -> VdevOption:
-    known = sorted({vdev.type for vdev in linux.vdevs("console", "second port")})
+    known = _types()
     if option.vdev not in known:
         raise UseError(f"--vdev-option={option}: no vdev {option.vdev} is in any VM of this run", f"there are {', '.join(known)}")
     return option

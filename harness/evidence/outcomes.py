@@ -20,14 +20,16 @@ class Outcome:
     test: str
     lines: tuple[str, ...]
     judge: str
-    phases: list[Verdict] = field(default_factory=list)
+    phases: dict[str, Verdict] = field(default_factory=dict)
+    """What became of `setup`, `call` and `teardown`; one that was interrupted is not there."""
     sentence: str = ""
     seconds: float = 0.0
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of its phases; *not-run* until there is one."""
-        return worst(self.phases)
+        """The worst of its phases. *passed* only when its call has passed: a test that was interrupted did not run."""
+        found = worst(self.phases.values())
+        return Verdict.NOT_RUN if found is Verdict.PASSED and "call" not in self.phases else found
 
 
 class Outcomes:

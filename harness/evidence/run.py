@@ -75,13 +75,15 @@ class Run:
         """Notes how set-up, call or tear-down of a test ended; the verdict of that phase and its sentence."""
         outcome = self.outcomes[test]
         verdict, sentence = self.outcomes.classify(phase, error, skipped)
-        outcome.phases.append(verdict)
+        outcome.phases[phase] = verdict
         outcome.sentence = outcome.sentence or sentence
         outcome.seconds += seconds
         return verdict, sentence
 
     def end_test(self, test: str) -> None:
         outcome = self.outcomes[test]
+        if outcome.verdict is Verdict.NOT_RUN:
+            outcome.sentence = "interrupted" if outcome.phases else "the run ended before it"
         self.events.emit(
             VERDICT,
             test=test,

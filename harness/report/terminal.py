@@ -72,6 +72,7 @@ def header(plan: Plan) -> list[str]:
     board = plan.board
     lines = [f"board: {board.name} ({board.board.description}), mode: {board.mode}"]
     lines += [f"vdev: {vdev.name:<12} sha256 {vdev.sha256[:16]}…  {vdev.path}" for vdev in plan.vdevs]
+    lines += [f"vdev: {name:<12} the host's own" for name in plan.hosts_own()]
     if plan.options:
         lines.append(f"vdev options: {' '.join(str(option) for option in plan.options)}")
     return lines
@@ -81,16 +82,21 @@ def summary(reporter: pytest.TerminalReporter, outcomes: Iterable[Outcome], note
     """The last screen: every test that did not pass with its specification lines and its sentence, then where the evidence is."""
     reporter.section("verdict", sep="=")
     counts: dict[Verdict, int] = {}
+    blocked: dict[str, int] = {}
     for outcome in outcomes:
         verdict = outcome.verdict
         counts[verdict] = counts.get(verdict, 0) + 1
-        if verdict is Verdict.PASSED:
-            continue
-        colour = {"red": True} if verdict is Verdict.FAILED else {"yellow": True}
-        reporter.write(f"{verdict.value:<12} ", bold=True, **colour)
-        reporter.write_line(f"{' '.join(outcome.lines) or '-'}  {outcome.test}")
-        if outcome.sentence:
-            reporter.write_line(f"{'':<13}{outcome.sentence}")
+        if verdict is Verdict.BLOCKED:
+            blocked[outcome.sentence] = blocked.get(outcome.sentence, 0) + 1
+        elif verdict is not Verdict.PASSED:
+            colour = {"red": True} if verdict is Verdict.FAILED else {"yellow": True}
+            reporter.write(f"{verdict.value:<12} ", bold=True, **colour)
+            reporter.write_line(f"{' '.join(outcome.lines) or '-'}  {outcome.test}")
+            if outcome.sentence:
+                reporter.write_line(f"{'':<13}{outcome.sentence}")
+    for cause, number in blocked.items():
+        reporter.write("blocked      ", bold=True, yellow=True)
+        reporter.write_line(f"{number} {'test' if number == 1 else 'tests'} by: {cause}")
     reporter.write_line(", ".join(f"{count} {verdict.value}" for verdict, count in sorted(counts.items(), key=lambda pair: pair[0])))
     for note in notes:
         reporter.write_line(note)

@@ -117,10 +117,6 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     passes: tuple[Pass, ...] = ()
     dryrun: bool = False
 
-    def has_vdev(self, type_name: str) -> bool:
-        """Whether a vdev of this type is in the VM."""
-        return any(vdev.type == type_name for vdev in self.vdevs)
-
 
 def add_option(configuration: Configuration, vdev: str, option: str, value: str | None = None) -> Configuration:
     """The configuration with an option added to every vdev of the type `vdev`; the same one when it has none."""

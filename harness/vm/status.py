@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 NORMAL = 0
-POWER_CUT = 3
 CONFIGURATION_FAILED = frozenset({64, 65})
 """65 is the documented status of a configuration error, 64 was seen for one on 8.0; both mean that no guest was started."""
 

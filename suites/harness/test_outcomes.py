@@ -44,10 +44,17 @@ def test_the_same_cause_met_again_blocks() -> None:
 
 def test_a_test_has_the_worst_verdict_of_its_phases() -> None:
     made = outcomes("a", "b")
-    made["a"].phases += [Verdict.PASSED, Verdict.FAILED, Verdict.INFRA]
-    made["b"].phases += [Verdict.PASSED, Verdict.PASSED]
+    made["a"].phases |= {"setup": Verdict.PASSED, "call": Verdict.FAILED, "teardown": Verdict.INFRA}
+    made["b"].phases |= {"setup": Verdict.PASSED, "call": Verdict.PASSED}
     assert [outcome.verdict for outcome in made] == [Verdict.FAILED, Verdict.PASSED]
     assert made.by_line() == {"PIT-001": {"drivers": Verdict.FAILED}}
+
+
+def test_an_interrupted_test_did_not_pass() -> None:
+    """Its set-up did, and its tear-down may have."""
+    made = outcomes("a")
+    made["a"].phases |= {"setup": Verdict.PASSED, "teardown": Verdict.PASSED}
+    assert made["a"].verdict is Verdict.NOT_RUN
 
 
 def test_a_planned_test_that_never_began_is_not_run() -> None:

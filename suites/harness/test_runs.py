@@ -59,6 +59,8 @@ def test_a_defect_is_failed_by_the_right_lines(option: str, suite: str, lines: s
     ended = run(BOARD, f"--run-directory={tmp_path}", "--vdev-option", option, suite)
     assert ended.status == 1, ended.output
     assert failed_lines(tmp_path) == lines
+    rates = [event["fields"]["quantity"] for event in journal(tmp_path) if event["event"] == "measurement"]
+    assert all(rate["value"] - rate["uncertainty"] > 249.99 for rate in rates), "1 % fast was failed for being slow"
 
 
 MISCHIEF = """

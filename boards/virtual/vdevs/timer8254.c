@@ -50,9 +50,12 @@ DEFECT(PIT_RATE_1PCT, "pit.rate_1pct", "the input clock is 1 % fast", "PIT-034 P
  * Delivery of OUT 0's rising edges (PIT-113, PIT-114). Policy: catchup. Edges that a late callback
  * missed are delivered one by one, half a period apart, until the backlog is gone; so their number
  * is exact over a long window. Two interrupts are never closer than MINIMUM_SPACING: edges that
- * come faster for good are merged. A backlog worth more than a second is cut to one second.
+ * come faster for good are merged. An edge behind a late one waits for an eighth of the period, up
+ * to LONGEST_WAIT, since on an edge-triggered line the guest would take the two for one. A backlog
+ * worth more than a second is cut to one second.
  */
 #define MINIMUM_SPACING 120u /* ticks, 100.57 us */
+#define LONGEST_WAIT 600u    /* ticks, 0.503 ms */
 #define BACKLOG_LIMIT TICKS_PER_SECOND
 
 enum { OPTION_DEFECT };
@@ -131,7 +134,8 @@ static void limit_backlog(vdev_t *vdp, uint64_t period) {
 /* When the next one may come. Missed edges lie half a period apart, counted from when the last one
  * was planned, so that a host which is late each time catches up too. */
 static void space_out(struct interrupt *irq, uint64_t now, uint64_t period) {
-    uint64_t soonest = now + MINIMUM_SPACING;
+    uint64_t wait = period / 8 < LONGEST_WAIT ? period / 8 : LONGEST_WAIT;
+    uint64_t soonest = now + (wait > MINIMUM_SPACING ? wait : MINIMUM_SPACING);
     uint64_t planned = irq->behind ? irq->not_before : now;
     irq->behind = irq->backlog > 0;
     irq->not_before = irq->behind ? planned + period / 2 : soonest;
