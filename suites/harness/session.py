@@ -64,23 +64,25 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"{text!r} was not printed:\n{seen}")
 
 
-def family(root: int) -> set[int]:
-    """A process and all its descendants, by /proc."""
-    parents = {int(entry.name): _parent(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
-    found = {root}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
+def marked(mark: str) -> set[int]:
+    """Every process with `HARNESS_MARK` of this value in its environment: a run and whatever it started, orphans too."""
+    wanted = f"HARNESS_MARK={mark}".encode()
+    return {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and wanted in _environ(entry).split(b"\0")}
+
+
+def left(mark: str, seconds: float) -> set[int]:
+    """Waits until no process of a marked run is there; those that are, after `seconds`."""
+    deadline = Deadline.after(seconds, "the end of every process")
+    while (found := {pid for pid in marked(mark) if alive(pid)}) and not deadline.expired:
+        os.sched_yield()
     return found
 
 
-def gone(pids: set[int], seconds: float) -> set[int]:
-    """Waits until all these processes are gone; those that are not after `seconds`."""
-    deadline = Deadline.after(seconds, "the end of every process")
-    left = pids
-    while left and not deadline.expired:
-        os.sched_yield()
-        left = {pid for pid in left if alive(pid)}
-    return left
+def _environ(entry: Path) -> bytes:
+    try:
+        return (entry / "environ").read_bytes()
+    except (OSError, ProcessLookupError):
+        return b""
 
 
 def alive(pid: int) -> bool:
@@ -89,13 +91,6 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-def _parent(entry: Path) -> int:
-    try:
-        return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
 
 
 def _command(arguments: tuple[str, ...]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suites.harness.session import alive, family, gone, read_until, started
+from suites.harness.session import left, marked, read_until, started
 
 ROUNDS = int(os.environ.get("HARNESS_ROUNDS", "1"))
 """`make soak` goes through the moments several times."""
@@ -33,12 +33,12 @@ def run_directory(output: Path) -> Path:
 @pytest.mark.parametrize("moment", MOMENTS * ROUNDS)
 def test_nothing_survives_sigkill(moment: str, tmp_path: Path) -> None:
     """SIGKILL of pytest: no QEMU (and so no qvm), no helper within two seconds; the journal holds the plan."""
-    with started("--board=virtual-x86_64", f"--run-directory={tmp_path}", SUITE) as process:
+    mark = str(tmp_path)
+    with started("--board=virtual-x86_64", f"--run-directory={tmp_path}", SUITE, HARNESS_MARK=mark) as process:
         read_until(process, moment)
-        members = family(process.pid)
+        assert process.pid in marked(mark)
         process.kill()
-        assert gone(members, seconds=2) == set()
-        assert len(members) > 1, "there was nothing to leave behind"
+        assert left(mark, seconds=2) == set()
     events = [json.loads(line)["event"] for line in (run_directory(tmp_path) / "journal.jsonl").read_text().splitlines()]
     assert events[0] == "run.planned"
 
@@ -46,25 +46,26 @@ def test_nothing_survives_sigkill(moment: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_an_interrupted_run_switches_off_in_order(number: signal.Signals, tmp_path: Path) -> None:
     """Ctrl-C and its relatives end with pytest's own status 2, the board switched off by the run itself, one line for the reason."""
-    with started("--board=virtual-x86_64", f"--run-directory={tmp_path}", SUITE) as process:
+    mark = str(tmp_path)
+    with started("--board=virtual-x86_64", f"--run-directory={tmp_path}", SUITE, HARNESS_MARK=mark) as process:
         seen = read_until(process, "booting the guest")
-        members = family(process.pid)
+        assert len(marked(mark)) > 1, "there was nothing to leave behind"
         process.send_signal(number)
         rest, _ = process.communicate(timeout=60)
     assert process.returncode == 2, seen + rest
     assert "switching the board off: done" in rest
-    assert not {pid for pid in members if alive(pid)}
+    assert left(mark, seconds=2) == set()
     journal = (run_directory(tmp_path) / "journal.jsonl").read_text()
     assert '"bench.close.end"' in journal
 
 
 def test_the_bench_is_free_after_sigkill(tmp_path: Path) -> None:
     """The lease goes with the run: the next one starts at once."""
-    with started("--board=virtual-x86_64", f"--run-directory={tmp_path}", SUITE) as process:
+    mark = str(tmp_path)
+    with started("--board=virtual-x86_64", f"--run-directory={tmp_path}", SUITE, HARNESS_MARK=mark) as process:
         read_until(process, "waiting for SSH")
-        members = family(process.pid)
         process.kill()
-        assert gone(members, seconds=2) == set()
+        assert left(mark, seconds=2) == set()
     with started("--board=virtual-x86_64", f"--run-directory={tmp_path}", "suites/bench/test_host.py") as process:
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
