@@ -94,6 +94,7 @@ def _begin(config: pytest.Config, items: list[pytest.Item]) -> None:
         config.add_cleanup(run.events.listen(terminal.Progress(config)))
     if config.pluginmanager.has_plugin("allure_pytest"):
         allure.start(config, run.directory.allure, run.events)
+    config.pluginmanager.register(_LeaveSafe())
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _as_interrupt)
 
@@ -109,6 +110,15 @@ def _planned(item: pytest.Item) -> Outcome:
 def _as_interrupt(number: int, _frame: object) -> None:
     """pytest runs no teardown on SIGTERM and SIGHUP; as an interrupt it does, and the board goes off."""
     raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+class _LeaveSafe:
+    """Registered with a run only: an interrupt of anybody else's session is none of ours."""
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """From here on the bench is being left safe; a second Ctrl-C would only cut that short."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -169,12 +179,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         from harness.report import allure
 
         allure.write_environment(run.directory.allure, run.environment)
-
-
-def pytest_keyboard_interrupt() -> None:
-    """From here on the bench is being left safe; a second Ctrl-C would only cut that short."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
