@@ -15,7 +15,6 @@ from harness.bench.guardian import Guardian
 from harness.boardfile import Board
 from harness.clock import Deadline
 from harness.console import KSH, Console, Shell
-from harness.errors import BenchError
 from harness.events import Events
 from harness.host import ConsoleTransport, Host, Transport
 from harness.power import PowerSwitch, State
@@ -38,7 +37,6 @@ class Bench:
         self._purpose = purpose
         self._held = ExitStack()
         self._ports: dict[str, Console] = {}
-        self._shell: Shell | None = None
         self._ssh: SshConnection | None = None
         self._begin = 0
         """Where on the host's console the present boot began."""
@@ -66,13 +64,6 @@ class Bench:
             yield self
         finally:
             self.close()
-
-    @property
-    def shell(self) -> Shell:
-        """The host's shell on its console."""
-        if self._shell is None:
-            raise BenchError(f"{self.board.name} is switched off", "switch it on with bench.power_on()")
-        return self._shell
 
     @property
     def consoles(self) -> dict[str, Console]:
@@ -123,7 +114,6 @@ class Bench:
             self.power.off()
 
     def _leave_host(self) -> None:
-        self._shell = None
         if self._ssh is not None:
             self._ssh.close()
             self._ssh = None
@@ -134,7 +124,7 @@ class Bench:
         with self.events.step("bench.boot"):
             cursor = console.cursor(begin)
             cursor.expect(board.host.banner.encode(), Deadline.after(board.seconds("boot"), f"the host's banner ({board.host.banner})"))
-            self._shell = shell = Shell.attach(console, KSH, Deadline.after(board.seconds("shell"), "the host's shell"))
+            shell = Shell.attach(console, KSH, Deadline.after(board.seconds("shell"), "the host's shell"))
         if board.ssh.host:
             with self.events.step("bench.ssh"):
                 self._ssh = SshConnection(board, self.events)
