@@ -8,6 +8,7 @@ elsewhere, wherever it falls, is ever taken for output, and no damaged line is e
 from __future__ import annotations
 
 import os
+import random
 import re
 from collections.abc import Callable, Sequence
 
@@ -28,6 +29,9 @@ _RESYNC = 5
 _RESYNC_SECONDS = 8.0
 _SETTLE = 0.3
 """Seconds a shell may take to say its prompt after an interrupt."""
+_PAUSE = 0.05
+"""Seconds, at most, before something is said again: at random, so that what talks at a steady beat does not hit every answer at the same place."""
+_NEVER = re.compile(rb"(?!)")
 _SMALLEST = 64
 """Bytes of the smallest piece of output that is asked for."""
 _HEADER, _HAS_RUN, _CONTINUED = 0, 1, 3
@@ -335,6 +339,7 @@ class Shell:
     def _noise(self, what: str) -> None:
         self.noise += 1
         self.console.events.emit("console.noise", console=self.console.name, what=what, count=self.noise)
+        self._cursor.poll(_NEVER, _within(random.uniform(0, _PAUSE), None))
 
     def _no_shell(self, what: str) -> NoShell:
         error = self._cursor.not_seen(Deadline.after(0, "a shell"))

@@ -148,17 +148,18 @@ def test_what_others_say_meanwhile_is_not_output(tmp_path: Path) -> None:
         stop = threading.Event()
 
         def chatter() -> None:
-            while not stop.wait(0.013):
+            while not stop.wait(0.03):
                 relay.say(b"\r\n[  12.3] abc.0<0 4294967295 0 4294967295 0> # \r\n")
 
         thread = threading.Thread(target=chatter)
         thread.start()
         try:
-            for number in range(5):
+            for number in range(20):
                 assert sh.run(["echo", str(number)], 10).stdout == b"%d\n" % number
         finally:
             stop.set()
             thread.join()
+        assert sh.noise, "nothing was hit: this test means nothing"
 
 
 @pytest.mark.parametrize(
