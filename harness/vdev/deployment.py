@@ -53,8 +53,10 @@ while test "$private" != "$made"; do
     private=${{private%/*}}
     rmdir "$private" || exit 1
 done
+sync
 {INVENTORY}
 """
+"""`sync` here too: what was removed would be back after a power cut."""
 
 
 class DeploymentHost(Protocol):

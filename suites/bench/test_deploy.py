@@ -33,3 +33,12 @@ def test_restore_leaves_the_host_as_found(bench: Bench, candidates: tuple[VdevFi
     assert bench.host.listing([bench.board.host.scratch, bench.board.host.vdev_directory]) != before
     second.restore()
     assert bench.host.listing([bench.board.host.scratch, bench.board.host.vdev_directory]) == before
+
+
+def test_what_was_restored_stays_so_over_a_power_cut(bench: Bench, candidates: tuple[VdevFile, ...]) -> None:
+    """A directory that was taken away is not back after the power went at once."""
+    before = bench.host.listing([bench.board.host.scratch, bench.board.host.vdev_directory])
+    Deployment.install(bench.host, bench.board, candidates, run=f"{bench.nonce}.third", events=bench.events).restore()
+    bench.power_off()
+    bench.power_on()
+    assert bench.host.listing([bench.board.host.scratch, bench.board.host.vdev_directory]) == before
