@@ -1,7 +1,7 @@
-"""The way in for SSH: a loopback port that is forwarded to the board, open only while the board's network adapter is driven.
+"""The way in for SSH: a loopback port that is forwarded to the board, open only while the board's network is up.
 
-Before that, QEMU would accept a connection for a board that cannot answer, and whoever connected would wait in vain. So a board that
-is still booting refuses, and one that listens is reached at once.
+Before that, QEMU would accept a connection for a board that cannot answer: its first packet would be lost, and the next comes after 6 s.
+So a board that is still booting refuses, and one that listens is reached at once.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from boards.virtual.machine.qmp import Qmp
 from harness.errors import BenchError
 
 LOOPBACK = "127.0.0.1"
-ADAPTER_DRIVEN = "NIC_RX_FILTER_CHANGED"
-"""A driver on the board set up the adapter. QEMU says so once, until it is asked for the filter."""
+ADAPTER_CHANGED = "NIC_RX_FILTER_CHANGED"
+"""The board's driver set up the adapter. QEMU says so once, until it is asked for the filter."""
+NETWORK_UP = "01:00:5e:00:00:fb"
+"""The group the board joins as the last step of its network's start (`image/init.c`)."""
 
 
 class Port:
@@ -40,9 +42,10 @@ def _forward(monitor: socket.socket, port: int, network: str) -> None:
         qmp = Qmp(monitor)
         while True:
             event = qmp.event()
-            if event == ADAPTER_DRIVEN and not is_open:
-                qmp.execute("human-monitor-command", **{"command-line": f"hostfwd_add {way}-:22"})
-                is_open = True
+            if event == ADAPTER_CHANGED and not is_open:
+                is_open = any(NETWORK_UP in adapter["multicast-table"] for adapter in qmp.execute("query-rx-filter"))
+                if is_open:
+                    qmp.execute("human-monitor-command", **{"command-line": f"hostfwd_add {way}-:22"})
             elif event == "RESET":
                 if is_open:
                     qmp.execute("human-monitor-command", **{"command-line": f"hostfwd_remove {way}"})
