@@ -30,7 +30,7 @@ _RESYNC_SECONDS = 8.0
 _SETTLE = 0.3
 """Seconds a shell may take to say its prompt after an interrupt."""
 _PAUSE = 0.05
-"""Seconds, at most, before something is said again: at random, so that what talks at a steady beat does not hit every answer at the same place."""
+"""Seconds, at most, before something is said again: at random, so that a talker with a steady beat does not hit every answer."""
 _NEVER = re.compile(rb"(?!)")
 _SMALLEST = 64
 """Bytes of the smallest piece of output that is asked for."""

@@ -14,12 +14,9 @@ from fixtures.marks import judge, specification
 from fixtures.measure import Judge
 from harness.bench import LinuxGuests
 from harness.guest.linux import LinuxGuest
-from suites.timer8254.ticks import COUNT_HZ250, INPUT_CLOCK, sample_ticks
+from suites.timer8254.ticks import COUNT_HZ250, INPUT_CLOCK, TICK_LIMIT, sample_ticks
 
 pytestmark = judge("drivers")
-
-TICK_LIMIT = 0.0033
-"""Allowed relative error of the tick rate: the floor for comparison, 0.33 % (VirtualBox's own boot-sector test of its PIT)."""
 
 
 @pytest.fixture(scope="module", params=["", "nohz=off highres=off"], ids=["default", "nohz=off highres=off"])

@@ -26,6 +26,9 @@ INPUT_CLOCK = 315e6 / 264
 COUNT_HZ250 = 4773
 """What Linux programs for HZ=250: round(1193182 / 250)."""
 
+TICK_LIMIT = 0.0033
+"""Allowed relative error of the tick rate: the floor for comparison, 0.33 % (VirtualBox's own boot-sector test of its PIT)."""
+
 READ_IRQ0 = (
     'while read -r go && [ "$go" != end ]; do while read -r irq count rest; do case $irq in 0:) echo "=$count="; break;; esac; '
     "done </proc/interrupts; done"
