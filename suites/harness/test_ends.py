@@ -57,6 +57,22 @@ def test_an_interrupted_run_switches_off_in_order(number: signal.Signals, tmp_pa
     assert left(mark, seconds=2) == set()
     journal = (run_directory(tmp_path) / "journal.jsonl").read_text()
     assert '"bench.close.end"' in journal
+    verdicts = {event["fields"]["verdict"] for event in map(json.loads, journal.splitlines()) if event["event"] == "test.verdict"}
+    assert verdicts <= {"passed", "not-run"}, "an interrupted test says nothing about a device"
+
+
+def test_a_second_ctrl_c_does_not_cut_the_leaving_short(tmp_path: Path) -> None:
+    """Impatience while the board is switched off changes nothing: it still goes off in order."""
+    mark = str(tmp_path)
+    with started("--board=virtual-x86_64", f"--run-directory={tmp_path}", SUITE, HARNESS_MARK=mark) as process:
+        read_until(process, "booting the guest")
+        process.send_signal(signal.SIGINT)
+        seen = read_until(process, "switching the board off")
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, seen + rest
+    assert "switching the board off: done" in seen + rest
+    assert left(mark, seconds=2) == set()
 
 
 def test_the_bench_is_free_after_sigkill(tmp_path: Path) -> None:
