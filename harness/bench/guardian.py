@@ -35,7 +35,7 @@ class Guardian:
         """
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(lease)],
+                [sys.executable, "-c", f"from {__name__} import main; main()", str(lease)],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -76,7 +76,3 @@ def main() -> None:
         sys.exit(1)
     finally:
         os.close(int(sys.argv[1]))
-
-
-if __name__ == "__main__":
-    main()

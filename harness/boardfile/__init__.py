@@ -12,7 +12,7 @@ from harness.boardfile.load import Found, UnknownBoard, find, known_boards, load
 from harness.boardfile.places import bench_directories, board_directory, checkout
 from harness.boardfile.program import Launched, LaunchFailed, LaunchRefused, launch
 from harness.boardfile.schema import Board, Claim, Line, NoBench, Phase, Port, Power, Ssh, Timing
-from harness.boardfile.validate import BadBoardFile
+from harness.boardfile.validate import BadBoardFile, suggestion
 
 __all__ = [
     "BadBoardFile",
@@ -38,5 +38,6 @@ __all__ = [
     "launch",
     "load",
     "read",
+    "suggestion",
     "with_endpoints",
 ]

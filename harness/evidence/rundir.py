@@ -35,7 +35,7 @@ class RunDirectory:
             _point(runs / "latest", run.path.name)
         except OSError as error:
             where = error.filename or runs
-            raise UseError(f"{where}: no directory for this run: {error.strerror}", "mend its permissions, or remove it") from None
+            raise UseError(f"{where}: no directory for this run: {error.strerror}", "mend that, or give another --run-directory") from None
         return run
 
     @property

@@ -7,6 +7,7 @@ tool has found the right digest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -56,17 +57,21 @@ class GuestStore:
 
     def _copy(self, missing: Mapping[Path, str], sha1s: Mapping[Path, str]) -> None:
         arriving = {file: f"{path}.arriving" for file, path in missing.items()}
-        self.host.put(arriving)
-        found = self.host.digest(list(arriving.values()))
-        for file, path in arriving.items():
-            if found.get(path) != sha1s[file]:
+        try:
+            self.host.put(arriving)
+            found = self.host.digest(list(arriving.values()))
+            for file, path in arriving.items():
+                if found.get(path) != sha1s[file]:
+                    raise CopyFailed(
+                        f"{file.name} on the host has SHA-1 {found.get(path, 'of nothing')}, sent was {sha1s[file]}",
+                        f"check the free space of {self.directory} on the host (df) and run again",
+                    )
+            pairs = [path for file in missing for path in (arriving[file], missing[file])]
+            self.host.run(["sh", "-c", SETTLE, "sh", *pairs])
+        except BaseException:
+            with suppress(BenchError):
                 self.host.run(["rm", "-f", *arriving.values()])
-                raise CopyFailed(
-                    f"{file.name} on the host has SHA-1 {found.get(path, 'of nothing')}, sent was {sha1s[file]}",
-                    f"check the free space of {self.directory} on the host (df) and run again",
-                )
-        pairs = [path for file in missing for path in (arriving[file], missing[file])]
-        self.host.run(["sh", "-c", 'while test $# -gt 0; do mv "$1" "$2" || exit 1; shift 2; done', "sh", *pairs])
+            raise
 
     def _digests(self, paths: list[str]) -> dict[str, str]:
         """Digests of those that are there; makes the directory on the way."""

@@ -10,9 +10,8 @@ The invariant: a switch says what it read back, never what it was told; and what
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 
-from harness.boardfile import Board
+from harness.boardfile import Board, suggestion
 from harness.errors import UseError
 from harness.events import Events
 from harness.power.scpi import ScpiSwitch
@@ -26,9 +25,7 @@ def switch(board: Board, events: Events) -> PowerSwitch:
     """The switch a board file names; nothing is touched yet. Raises `UseError` for a driver that is not there."""
     name = board.power.driver
     if name not in DRIVERS:
-        near = get_close_matches(name, DRIVERS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(DRIVERS)}"
-        raise UseError(f"{board.files[-1]}: power.driver {name!r} is unknown", hint)
+        raise UseError(f"{board.files[-1]}: power.driver {name!r} is unknown", suggestion(name, DRIVERS))
     return DRIVERS[name](board, events)
 
 

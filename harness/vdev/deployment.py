@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from harness.boardfile import Board
@@ -18,6 +19,9 @@ from harness.command import Result
 from harness.errors import BenchError
 from harness.events import Events
 from harness.vdev.file import VdevFile
+
+MADE = ".made"
+"""In the private directory: the topmost directory that was made for it."""
 
 INVENTORY = """\
 for directory in "$scratch" "$own"; do
@@ -35,8 +39,8 @@ done
 {INVENTORY}
 made=$private
 while parent=${{made%/*}}; test -n "$parent" && ! test -d "$parent"; do made=$parent; done
-echo "made $made"
 mkdir -p "$private" || exit 1
+echo "$made" >"$private/{MADE}" || exit 1
 test $# != 0 || exit 0
 tar -xf - -C "$private"
 sync
@@ -44,10 +48,13 @@ cd "$private"
 "$digest" "$@" | while read -r found file; do echo "digest $found $file"; done
 """
 """A bench has one run at a time: a `run-*` directory of another one belongs to a run that was cut off. The files come as an archive on
-standard input; `sync`, so that cutting the power does not empty them."""
+standard input; `sync`, so that cutting the power does not empty them. What was made is written down there, for a restoration that
+knows nothing else: this script's answer may never arrive."""
 
 RESTORE = f"""\
-scratch=$1 own=$2 private=$3 made=$4
+scratch=$1 own=$2 private=$3
+made=$private
+if test -f "$private/{MADE}"; then read -r made <"$private/{MADE}"; fi
 rm -rf "$private" || exit 1
 while test "$private" != "$made"; do
     private=${{private%/*}}
@@ -84,8 +91,9 @@ class Deployment:
     directory: str
     """The private directory, also the place for what a run's qvm processes leave."""
     events: Events
-    _before: list[str] = field(default_factory=list)
-    _made: str = ""
+    _before: list[str] | None = None
+    """What the host had when the files came; None: its answer did not arrive."""
+    _touched: bool = False
 
     @classmethod
     def install(
@@ -94,7 +102,8 @@ class Deployment:
         """Copies the files to `run-RUN` in the board's scratch directory and checks each copy with the host's own tool.
 
         `run` names this run; further deployments of the same run add `.SOMETHING`. What other runs left there is removed.
-        One round trip, however many files. Raises `DeploymentFailed`; then the host has been restored.
+        One round trip, however many files. Raises `DeploymentFailed`. However it ends early, the host has been restored, unless it
+        cannot be reached any more; then the next run does it.
         """
         directory = f"{_scratch(board.host)}/run-{run}"
         self = cls(host, board.host, tuple(files), run, directory, events or Events())
@@ -102,7 +111,8 @@ class Deployment:
             try:
                 self._copy(board.seconds("transfer"))
             except BaseException:
-                self.restore()
+                with suppress(BenchError):
+                    self.restore()
                 raise
         return self
 
@@ -117,13 +127,13 @@ class Deployment:
 
     def restore(self) -> None:
         """Removes the private directory and checks that the host is as it was found. May be called again. Raises `Leftovers`."""
-        if not self._made:
+        if not self._touched:
             return
-        arguments = (_scratch(self.profile), self.profile.vdev_directory, self.directory, self._made)
+        arguments = (_scratch(self.profile), self.profile.vdev_directory, self.directory)
         with self.events.step("vdev.restore", directory=self.directory):
             after = self._script(RESTORE, *arguments)
-        self._made = ""
-        if after != self._before:
+        self._touched = False
+        if self._before is not None and after != self._before:
             difference = sorted(set(after) ^ set(self._before))
             raise Leftovers(
                 f"the host is not as it was found: {', '.join(difference)} in {self.profile.scratch} or {self.profile.vdev_directory}",
@@ -135,17 +145,18 @@ class Deployment:
         keep = f"{_scratch(profile)}/run-{self.run.partition('.')[0]}"
         arguments = (_scratch(profile), profile.vdev_directory, self.directory, keep, profile.digest, *names)
         digests: dict[str, str] = {}
+        before: list[str] = []
+        self._touched = True
         for line in self._script(DEPLOY, *arguments, timeout=seconds, input=_archive(self.files)):
             kind, _, rest = line.partition(" ")
             if kind == "stale":
                 self.events.emit("vdev.stale_removed", directory=rest)
-            elif kind == "made":
-                self._made = rest
             elif kind == "digest":
                 found, _, name = rest.partition(" ")
                 digests[name] = found
             else:
-                self._before.append(line)
+                before.append(line)
+        self._before = before
         for file in self.files:
             arrived, sent = digests.get(file.path.name, "missing"), file.digest(profile.digest)
             if arrived != sent:

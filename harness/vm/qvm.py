@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -78,6 +79,10 @@ class HypervisorDisabled(BenchError):
 
     def __init__(self, output: str) -> None:
         super().__init__("the host has no hypervisor support", "boot it with hypervisor support enabled", evidence=tail(output))
+
+
+class NoQvm(BenchError):
+    """The host has no qvm where the board file says, or it cannot be run. No VM can be started on it."""
 
 
 class SystemBusy(BenchError):
@@ -170,13 +175,14 @@ class Qvm:
     def dryrun(self, deadline: Deadline) -> DryrunResult:
         """Configures the VM on the host, opening its host devices, without running the guest.
 
-        What it says is the result. Raises `HypervisorDisabled`, and `QvmStuck` when it does not end by the deadline.
+        What it says is the result. Raises `HypervisorDisabled`, `NoQvm`, and `QvmStuck` when it does not end by the deadline.
         """
         process = self._launch(f"{self.system}.dryrun", "dryrun")
         status = process.wait(deadline)
         if status is None:
             self._end(process, Deadline.after(deadline.seconds, "qvm to end", deadline.clock))
             raise self._stuck(f"the dryrun of {self.system} did not end", deadline, _text(process))
+        self._check_runnable(status, process)
         result = DryrunResult(status, _text(process))
         self.events.emit("qvm.dryrun", system=self.system, status=status, clean=result.clean, output=result.output)
         if DISABLED in result.output:
@@ -186,7 +192,7 @@ class Qvm:
     def start(self, deadline: Deadline) -> None:
         """Starts qvm detached and waits until its VM is there.
 
-        Raises `SystemBusy`, `ConfigurationRefused`, `HypervisorDisabled`, `QvmEnded` or `QvmStuck`.
+        Raises `SystemBusy`, `ConfigurationRefused`, `HypervisorDisabled`, `NoQvm`, `QvmEnded` or `QvmStuck`.
         """
         if self.host.exists(self.directory):
             raise SystemBusy(
@@ -272,6 +278,7 @@ class Qvm:
             if status is None and look == 1:
                 status = process.wait(deadline)
             if status is not None:
+                self._check_runnable(status, process)
                 raise self._refusal(status, _text(process))
         output = _text(process)
         self.stop(Deadline.after(deadline.seconds, "qvm to end", deadline.clock))
@@ -279,6 +286,15 @@ class Qvm:
 
     def _stuck(self, what: str, deadline: Deadline, output: str) -> QvmStuck:
         return QvmStuck(f"{what} within {deadline.seconds:g} s", "look which vdev blocks", evidence=tail(output))
+
+    def _check_runnable(self, status: int, process: Process) -> None:
+        """The shell's own statuses for a program it could not start are none of qvm's."""
+        if status in exit_status.NOT_STARTED:
+            raise NoQvm(
+                f"{self.program} could not be started on the host (the shell's status {status})",
+                "correct host.qvm in the board file, or put qvm there",
+                evidence=tail(_text(process)),
+            )
 
     def _refusal(self, status: int, output: str) -> BenchError | DeviceError:
         self._ended = Ending(status, "")
@@ -327,6 +343,14 @@ class Qvm:
             status = self._ended.status
             meaning = exit_status.meaning(status)
             self.events.emit("qvm.end", system=self.system, status=status, signal=self._ended.signal, meaning=meaning)
+            self._keep_output()
+
+    def _keep_output(self) -> None:
+        """What it printed goes beside its configuration, unless the host is gone."""
+        if self._process is not None:
+            with suppress(BenchError):
+                self.local.with_suffix(".out").write_bytes(self._process.stdout())
+                self.local.with_suffix(".err").write_bytes(self._process.stderr())
 
 
 def tail(text: str) -> str:

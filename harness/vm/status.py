@@ -5,6 +5,8 @@ from __future__ import annotations
 NORMAL = 0
 CONFIGURATION_FAILED = frozenset({64, 65})
 """65 is the documented status of a configuration error, 64 was seen for one on 8.0; both mean that no guest was started."""
+NOT_STARTED = frozenset({126, 127})
+"""What a shell says of a program that it could not run or did not find."""
 
 MEANINGS = {
     0: "ran as designed and ended by a normal shutdown or restart",

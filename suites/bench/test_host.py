@@ -10,6 +10,7 @@ from harness.bench import Bench
 pytestmark = judge("bench")
 
 EVERY_BYTE = bytes(range(256)) * 4
+"""More than one piece of a console's output, and every value a tty might take for its own."""
 
 
 def test_console_and_ssh_reach_the_same_host(bench: Bench) -> None:
@@ -36,3 +37,9 @@ def test_arguments_arrive_unchanged(bench: Bench, argument: str) -> None:
     expected = argument.encode() + b"|"
     assert bench.host_by_console.run(["printf", "%s|", argument]).stdout == expected
     assert bench.host.run(["printf", "%s|", argument]).stdout == expected
+
+
+def test_every_byte_arrives_unchanged(bench: Bench) -> None:
+    """What a command prints comes back byte for byte on both ways, control characters and all; so does what it is given to read."""
+    assert bench.host.run(["cat"], input=EVERY_BYTE).stdout == EVERY_BYTE
+    assert bench.host_by_console.run(["cat"], input=EVERY_BYTE).stdout == EVERY_BYTE

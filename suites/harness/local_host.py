@@ -19,11 +19,16 @@ SIGNAL = re.compile(r"kill -s .* ([A-Z]+)$", re.DOTALL)
 
 
 class LocalTransport:
-    """Counts its round trips; `spoil` makes every copy whose name holds it arrive with a byte changed, and so every archive with it."""
+    """Counts its round trips; `spoil` makes every copy whose name holds it arrive with a byte changed, and so every archive with it.
+
+    `interrupt` is raised once instead of the answer to the next round trip that carries input or copies a file: what was asked is
+    done, but nobody hears of it.
+    """
 
     def __init__(self) -> None:
         self.trips = 0
         self.spoil = ""
+        self.interrupt: BaseException | None = None
         self.scripts: list[str] = []
 
     @property
@@ -38,7 +43,14 @@ class LocalTransport:
             at = input.index(self.spoil.encode()) + 512  # its content, behind the header
             input = input[:at] + bytes([input[at] ^ 1]) + input[at + 1 :]
         done = subprocess.run(["sh", "-c", script], input=input or b"", capture_output=True, timeout=timeout, check=False)
+        if input:
+            self._interrupted()
         return Result(done.returncode, done.stdout, done.stderr)
+
+    def _interrupted(self) -> None:
+        if (error := self.interrupt) is not None:
+            self.interrupt = None
+            raise error
 
     def put(self, files: Mapping[Path, str], timeout: float) -> None:
         assert timeout > 0
@@ -49,6 +61,7 @@ class LocalTransport:
                 content = bytearray(Path(remote).read_bytes())
                 content[0] ^= 1
                 Path(remote).write_bytes(content)
+        self._interrupted()
 
     def get(self, files: Mapping[str, Path], timeout: float) -> None:
         assert timeout > 0

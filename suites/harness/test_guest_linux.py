@@ -183,6 +183,20 @@ def test_a_spoiled_image_on_the_host_is_replaced(store: Store) -> None:
     assert store.copies == 2
 
 
+def test_an_interrupted_copy_leaves_nothing(store: Store) -> None:
+    store.transport.interrupt = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        store.store.keep(store.files)
+    assert list(store.directory.iterdir()) == []
+
+
+def test_an_image_is_on_the_disk_before_it_has_its_name(store: Store) -> None:
+    """A power cut between the two leaves no good name on an empty file: content, `sync`, name, `sync`."""
+    store.store.keep(store.files)
+    naming = next(script for script in store.transport.scripts if "mv " in script)
+    assert naming.index("sync") < naming.index("mv ") < naming.rindex("sync")
+
+
 def test_a_spoiled_copy_never_gets_its_name(store: Store) -> None:
     store.transport.spoil = "vmlinuz"
     with pytest.raises(CopyFailed, match="vmlinuz on the host has SHA-1") as failure:

@@ -226,7 +226,7 @@ def test_newer_models_say_1_and_0(supply: Supply, power: PowerSwitch) -> None:
     assert power.state() is State.ON
 
 
-@pytest.mark.parametrize(("driver", "words"), [("scip", "did you mean scpi?"), ("", "there are: scpi")])
+@pytest.mark.parametrize(("driver", "words"), [("scip", "did you mean scpi?"), ("", "known here: scpi")])
 def test_an_unknown_driver_names_the_file_and_the_key(driver: str, words: str) -> None:
     with pytest.raises(UseError, match=rf"bench\.toml: power\.driver '{driver}' is unknown; {re.escape(words)}"):
         switch(board(driver, ""), Events())

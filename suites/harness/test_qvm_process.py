@@ -17,6 +17,7 @@ from harness.vm import (
     ConfigurationFault,
     ConfigurationRefused,
     HypervisorDisabled,
+    NoQvm,
     Qvm,
     QvmEnded,
     QvmStuck,
@@ -194,6 +195,24 @@ def test_the_directory_of_a_dead_qvm_is_no_readiness(bench: Bench, monkeypatch: 
     monkeypatch.setattr(bench.transport, "run_text", after_the_crash)
     with pytest.raises(QvmEnded, match="unexpected vdev error"):
         bench.qvm("mkdir -p $systems/guest-1; exit 6\n").start(within(5))
+
+
+@pytest.mark.parametrize("action", ["start", "dryrun"])
+def test_a_qvm_that_is_not_there_is_the_benchs_fault(bench: Bench, action: str) -> None:
+    """The shell's 127 is no status of qvm, and nothing a vdev did."""
+    qvm = bench.qvm("")
+    bench.program.unlink()
+    with pytest.raises(NoQvm, match=r"sbin-qvm could not be started on the host .* 127\); correct host\.qvm") as failure:
+        getattr(qvm, action)(within(5))
+    assert isinstance(failure.value, BenchError)
+
+
+def test_what_qvm_said_is_kept_beside_its_configuration(bench: Bench) -> None:
+    qvm = bench.qvm(RUN + "trap 'exit 0' TERM; echo warned >&2\n" + IDLE)
+    qvm.start(within(5))
+    qvm.stop(within(5))
+    assert qvm.local.with_suffix(".out").read_text().startswith("running with ")
+    assert qvm.local.with_suffix(".err").read_text() == "warned\n"
 
 
 def test_a_qvm_that_ends_by_itself_later(bench: Bench) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.command import CommandTimeout
 from harness.events import Event, Events
+from harness.ssh import SshLost
 from harness.vdev import Deployment, DeploymentFailed, Leftovers, NotAVdev, VdevFile, collect, defects
 from suites.harness.local_host import LocalTransport, board, host
 
@@ -229,6 +231,19 @@ def test_a_copy_that_differs_fails_and_leaves_nothing(bench: Bench) -> None:
     before = bench.tree()
     bench.transport.spoil = "vdev-timer8254"
     with pytest.raises(DeploymentFailed, match=r"the sha1sum of vdev-timer8254\.so is \w+ on the host"):
+        bench.deploy()
+    assert bench.tree() == before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SshLost("the connection is gone"), CommandTimeout("too slow")], ids=repr)
+@pytest.mark.parametrize("there", [False, True], ids=["no scratch directory", "scratch directory"])
+def test_a_deployment_that_is_interrupted_leaves_nothing(bench: Bench, error: BaseException, there: bool) -> None:
+    """The files had arrived, the host's answer had not: what is known of the host is only what it wrote down itself."""
+    if there:
+        bench.scratch.mkdir(parents=True)
+    before = bench.tree()
+    bench.transport.interrupt = error
+    with pytest.raises(type(error)):
         bench.deploy()
     assert bench.tree() == before
 

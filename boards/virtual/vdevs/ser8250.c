@@ -42,7 +42,6 @@ enum { RBR_THR_DLL, IER_DLM, IIR_FCR, LCR, MCR, LSR, MSR, SCR, REGISTERS };
 #define MSR_RI 0x40u
 #define MSR_DCD 0x80u
 
-#define LSR_ERRORS (LSR_OE | LSR_PE | LSR_FE | LSR_BI)
 
 /* While the modem interrupt is enabled the host's lines are looked at this often. */
 #define MODEM_POLL_DIVIDER 100u /* 10 ms */
