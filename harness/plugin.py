@@ -26,6 +26,9 @@ DEFAULT_BOARD = "virtual-x86_64"
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 """The run's evidence; present once a collected test needs a bench."""
 
+LOOKING = ("collectonly", "setupplan", "showfixtures", "show_fixtures_per_test", "help")
+"""pytest's options that run no test."""
+
 SYMBOLS = {"infra": "I", "blocked": "B", "inconclusive": "?"}
 
 
@@ -61,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     items = [item for item in session.items if _needs_bench(item)]
-    if not items or config.option.collectonly or config.option.help:
+    if not items or any(getattr(config.option, name, False) for name in LOOKING):
         return
     with _use_errors():
         _begin(config, items)
@@ -77,12 +80,15 @@ def _needs_bench(item: pytest.Item) -> bool:
 
 def _begin(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Everything that can refuse a run without touching the bench; then the plan is written."""
+    from harness import lease
     from harness.bench import Plan
     from harness.evidence import Run
     from harness.report import allure, terminal
 
     plan = Plan.read(_board_name(config), config.getoption("--vdevs"), config.getoption("--vdev-option"))
     plan.board.require_bench()
+    with lease.take(plan.board.name, "a run that begins", directory=plan.board.lock_directory):
+        pass  # a bench that is taken refuses the run before there is anything of it; `Bench.open` takes it for good
     runs = config.getoption("--run-directory")
     run = Run.begin(plan, [_planned(item) for item in items], Path(runs) if runs else None, config.invocation_params.args)
     config.stash[RUN] = run

@@ -32,7 +32,7 @@ class NotSeen(BenchError):
         )
         super().__init__(
             f"console {name}: {deadline.awaited} was not seen within {deadline.seconds:.3g} s: {came}{note}",
-            "see its last lines" if received else "check that the board is on, its cable, and the baud rate",
+            "compare its last lines with the board file" if received else "check that the board is on, its cable, and the baud rate",
             evidence=lines,
         )
         self.awaited = deadline.awaited

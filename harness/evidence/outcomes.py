@@ -23,6 +23,8 @@ class Outcome:
     phases: dict[str, Verdict] = field(default_factory=dict)
     """What became of `setup`, `call` and `teardown`; one that was interrupted is not there."""
     sentence: str = ""
+    evidence: tuple[str, ...] = ()
+    """The last lines of what was seen when the bench misbehaved."""
     seconds: float = 0.0
 
     @property

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.bench import Plan
+from harness.errors import HarnessError
 from harness.events import Events
 from harness.evidence.journal import PLANNED, VERDICT, Journal
 from harness.evidence.outcomes import Outcome, Outcomes
 from harness.evidence.rundir import RunDirectory
 from harness.verdict import Verdict, exit_status
+
+EVIDENCE_LINES = 8
+"""How much of what was seen a person wants to see at once."""
 
 
 class Console(Protocol):
@@ -77,6 +81,8 @@ class Run:
         verdict, sentence = self.outcomes.classify(phase, error, skipped)
         outcome.phases[phase] = verdict
         outcome.sentence = outcome.sentence or sentence
+        if isinstance(error, HarnessError) and not outcome.evidence:
+            outcome.evidence = tuple(error.evidence.splitlines()[-EVIDENCE_LINES:])
         outcome.seconds += seconds
         return verdict, sentence
 

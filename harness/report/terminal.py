@@ -82,21 +82,24 @@ def summary(reporter: pytest.TerminalReporter, outcomes: Iterable[Outcome], note
     """The last screen: every test that did not pass with its specification lines and its sentence, then where the evidence is."""
     reporter.section("verdict", sep="=")
     counts: dict[Verdict, int] = {}
-    blocked: dict[str, int] = {}
+    grouped: dict[tuple[Verdict, str], int] = {}
     for outcome in outcomes:
         verdict = outcome.verdict
         counts[verdict] = counts.get(verdict, 0) + 1
-        if verdict is Verdict.BLOCKED:
-            blocked[outcome.sentence] = blocked.get(outcome.sentence, 0) + 1
+        if verdict in (Verdict.BLOCKED, Verdict.NOT_RUN):
+            grouped[verdict, outcome.sentence] = grouped.get((verdict, outcome.sentence), 0) + 1
         elif verdict is not Verdict.PASSED:
-            colour = {"red": True} if verdict is Verdict.FAILED else {"yellow": True}
-            reporter.write(f"{verdict.value:<12} ", bold=True, **colour)
-            reporter.write_line(f"{' '.join(outcome.lines) or '-'}  {outcome.test}")
+            reporter.write_line(f"{verdict.value:<12} {' '.join(outcome.lines) or '-'}  {outcome.test}", bold=True, **_colour(verdict))
             if outcome.sentence:
                 reporter.write_line(f"{'':<13}{outcome.sentence}")
-    for cause, number in blocked.items():
-        reporter.write("blocked      ", bold=True, yellow=True)
-        reporter.write_line(f"{number} {'test' if number == 1 else 'tests'} by: {cause}")
+            for line in outcome.evidence if verdict is Verdict.INFRA else ():
+                reporter.write_line(f"{'':<15}{line}", light=True)
+    for (verdict, cause), number in grouped.items():
+        reporter.write_line(f"{verdict.value:<12} {number} {'test' if number == 1 else 'tests'}: {cause}", bold=True, yellow=True)
     reporter.write_line(", ".join(f"{count} {verdict.value}" for verdict, count in sorted(counts.items(), key=lambda pair: pair[0])))
     for note in notes:
         reporter.write_line(note)
+
+
+def _colour(verdict: Verdict) -> dict[str, bool]:
+    return {"red": True} if verdict is Verdict.FAILED else {"yellow": True}

@@ -120,7 +120,14 @@ def test_a_second_run_says_who_holds_the_bench() -> None:
     from harness import lease
 
     with lease.take("virtual-x86_64", "pytest --board=virtual-x86_64", directory=CHECKOUT / "build" / "benches"):
-        ended = run("--board=virtual-x86_64", "suites/bench/test_host.py")
-    assert ended.status == USE_ERROR, ended.output
-    assert "bench virtual-x86_64 is in use by" in ended.output
-    assert "`pytest --board=virtual-x86_64`) since" in ended.output
+        sentence = refused("--board=virtual-x86_64", "suites/bench/test_host.py")
+    assert "bench virtual-x86_64 is in use by" in sentence
+    assert "`pytest --board=virtual-x86_64`) since" in sentence
+
+
+@pytest.mark.parametrize("option", ["--collect-only", "--fixtures", "--fixtures-per-test", "--setup-plan"])
+def test_who_only_looks_begins_no_run(option: str) -> None:
+    before = _runs()
+    ended = run(option, "suites/bench/test_host.py")
+    assert ended.status == 0, ended.output
+    assert _runs() == before
