@@ -192,7 +192,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if run is not None:
         from harness.report import terminal
 
-        terminal.summary(terminalreporter, run.outcomes, run.notes())
+        terminal.summary(terminalreporter, run.outcomes, run.directory.path)
 
 
 def _board_name(config: pytest.Config) -> str:

@@ -116,9 +116,5 @@ class Run:
             peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         )
 
-    def notes(self) -> list[str]:
-        """Where the evidence is, for the last lines on the terminal."""
-        return [f"evidence: {self.directory.path} (journal.jsonl, allure/, consoles/, vm/, vdevs.json)"]
-
     def close(self) -> None:
         self.journal.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -71,14 +72,14 @@ def header(plan: Plan) -> list[str]:
     """Board, mode and the hash of every vdev under test."""
     board = plan.board
     lines = [f"board: {board.name} ({board.board.description}), mode: {board.mode}"]
-    lines += [f"vdev: {vdev.name:<12} sha256 {vdev.sha256[:16]}…  {vdev.path}" for vdev in plan.vdevs]
+    lines += [f"vdev: {vdev.name:<12} sha256 {vdev.sha256[:16]}…  {near(vdev.path)}" for vdev in plan.vdevs]
     lines += [f"vdev: {name:<12} the host's own" for name in plan.hosts_own()]
     if plan.options:
         lines.append(f"vdev options: {' '.join(str(option) for option in plan.options)}")
     return lines
 
 
-def summary(reporter: pytest.TerminalReporter, outcomes: Iterable[Outcome], notes: Iterable[str]) -> None:
+def summary(reporter: pytest.TerminalReporter, outcomes: Iterable[Outcome], evidence: Path) -> None:
     """The last screen: every test that did not pass with its specification lines and its sentence, then where the evidence is."""
     reporter.section("verdict", sep="=")
     counts: dict[Verdict, int] = {}
@@ -97,8 +98,12 @@ def summary(reporter: pytest.TerminalReporter, outcomes: Iterable[Outcome], note
     for (verdict, cause), number in grouped.items():
         reporter.write_line(f"{verdict.value:<12} {number} {'test' if number == 1 else 'tests'}: {cause}", bold=True, yellow=True)
     reporter.write_line(", ".join(f"{count} {verdict.value}" for verdict, count in sorted(counts.items(), key=lambda pair: pair[0])))
-    for note in notes:
-        reporter.write_line(note)
+    reporter.write_line(f"evidence: {near(evidence)} (journal.jsonl, allure/, consoles/, vm/, vdevs.json)")
+
+
+def near(path: Path) -> str:
+    """A path as one would type it here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _colour(verdict: Verdict) -> dict[str, bool]:
