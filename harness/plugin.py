@@ -56,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--board"):
         from harness import boardfile
 
+        _take_interrupts()
         with _use_errors():
             boardfile.load(_board_name(config))
 
@@ -101,8 +102,7 @@ def _begin(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.pluginmanager.has_plugin("allure_pytest"):
         allure.start(config, run.directory.allure, run.events)
     config.pluginmanager.register(_LeaveSafe())
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _as_interrupt)
+    _take_interrupts()
 
 
 def _planned(item: pytest.Item) -> Outcome:
@@ -113,9 +113,23 @@ def _planned(item: pytest.Item) -> Outcome:
     return Outcome(item.nodeid, lines, str(judge.args[0]) if judge else "")
 
 
-def _as_interrupt(number: int, _frame: object) -> None:
+class Interrupted(KeyboardInterrupt):
+    """The run was told to end. pytest prints one line for it; for a KeyboardInterrupt itself it adds where it struck."""
+
+    __module__ = "builtins"  # pytest shows the name with its module, unless it is this one
+
+
+ENDINGS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP, the terminal is gone"}
+
+
+def _take_interrupts() -> None:
     """pytest runs no teardown on SIGTERM and SIGHUP; as an interrupt it does, and the board goes off."""
-    raise KeyboardInterrupt(signal.Signals(number).name)
+    for number in ENDINGS:
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    raise Interrupted(f"the run was ended by {ENDINGS[signal.Signals(number)]}")
 
 
 class _LeaveSafe:

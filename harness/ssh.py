@@ -8,6 +8,7 @@ configuration is honoured; what the board file says comes before it.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import select
 import shutil
@@ -15,7 +16,7 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir, mkdtemp
 from typing import IO
 
 from harness.boardfile import Board, Ssh
@@ -33,6 +34,8 @@ ALIVE_COUNT = 3
 """A dead link is noticed within their product."""
 PAUSE = 0.2
 """Seconds between two tries; a board that boots refuses at once, and each try is a process."""
+PRIVATE = "harness-ssh-"
+"""Directories of control sockets are named so, then the number of the process they belong to."""
 SOCKET_LIMIT = 107 - 17
 """Longest path of a control socket: what `sun_path` holds, less the suffix ssh gives it while it makes it."""
 
@@ -67,10 +70,7 @@ class SshConnection:
         self.settings: Ssh = board.ssh
         self._board = board.name
         self._events = events
-        self._directory = Path(mkdtemp(prefix="harness-ssh-"))
-        if len(bytes(self._directory / "master")) > SOCKET_LIMIT:
-            self._directory.rmdir()
-            self._directory = Path(mkdtemp(prefix="harness-ssh-", dir="/tmp"))
+        self._directory = _private_directory()
         self._socket = self._directory / "master"
         self._master: subprocess.Popen[bytes] | None = None
 
@@ -240,6 +240,21 @@ class SshConnection:
                 "put its public half into the host's authorized_keys, or correct ssh.identity in the bench file",
                 evidence=refusal,
             )
+
+
+def _private_directory() -> Path:
+    """A new directory for the control socket, where its path is short enough. Those of processes that were killed are removed."""
+    for parent in (Path(gettempdir()), Path("/tmp")):
+        for old in parent.glob(f"{PRIVATE}*"):
+            process = re.match(r"\d+", old.name.removeprefix(PRIVATE))
+            with contextlib.suppress(OSError):
+                if process and not Path(f"/proc/{process[0]}").exists() and old.stat().st_uid == os.getuid():
+                    shutil.rmtree(old)
+        directory = Path(mkdtemp(prefix=f"{PRIVATE}{os.getpid()}-", dir=parent))
+        if len(bytes(directory / "master")) <= SOCKET_LIMIT:
+            return directory
+        directory.rmdir()
+    raise UseError("the paths of this machine's temporary directories are too long for a socket", "set TMPDIR to a shorter one")
 
 
 def _known_host(settings: Ssh) -> str:

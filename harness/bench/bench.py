@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from harness import boardfile, lease, power
+from harness.bench import identity
 from harness.bench.guardian import Guardian
 from harness.boardfile import Board
 from harness.clock import Deadline
@@ -125,15 +126,17 @@ class Bench:
             cursor = console.cursor(begin)
             cursor.expect(board.host.banner.encode(), Deadline.after(board.seconds("boot"), f"the host's banner ({board.host.banner})"))
             shell = Shell.attach(console, KSH, Deadline.after(board.seconds("shell"), "the host's shell"))
+        by_console = ConsoleTransport(shell)
+        self.host_by_console = self._reach("host_by_console", by_console)
+        self.identity = identity.check(self.host_by_console, board, "its console")
         if board.ssh.host:
             with self.events.step("bench.ssh"):
                 self._ssh = SshConnection(board, self.events)
                 self._ssh.connect(Deadline.after(board.seconds("ssh"), "the host's SSH server"))
-        by_console = ConsoleTransport(shell)
-        self.host_by_console = self._reach("host_by_console", by_console)
         self.host = self._reach("host", self._ssh or by_console)
+        if self._ssh:
+            self.identity = identity.check(self.host, board, f"SSH ({board.ssh.host})")
         self.boots += 1
-        self.identity = self.host.run(["uname", "-a"]).text.strip()
         self.events.emit("bench.identity", uname=self.identity, mode=self.mode)
 
     def _reach(self, name: str, transport: Transport) -> Host:

@@ -107,6 +107,24 @@ class HostProfile(Table, frozen=True):
     digest: str = "sha1sum"
 
 
+class Identity(Table, frozen=True):
+    """`[identity]`: what the host must say of itself before anything is written to it. What is empty is not asked.
+
+    A board type says what such a host's `uname` prints, a bench file which of them it is.
+    """
+
+    system: str = ""
+    """`uname -s`: QNX."""
+    release: str = ""
+    """`uname -r`, with wildcards as in file names: `8.0.*`."""
+    machine: str = ""
+    """`uname -m`, with wildcards: `RaspberryPi4B`."""
+    command: tuple[str, ...] = ()
+    """A command that only reads, and whose output holds something that this one board has: `["ifconfig", "genet0"]`."""
+    answer: str = ""
+    """What must stand in that output: a MAC address, a serial number."""
+
+
 class Vm(Table, frozen=True):
     """`[vm]`: what every VM configuration on this board needs."""
 
@@ -149,6 +167,7 @@ class Tables(Table, frozen=True):
     ssh: Ssh = Ssh()
     power: Power = Power()
     host: HostProfile = HostProfile()
+    identity: Identity = Identity()
     vm: Vm = Vm()
     vdevs: Vdevs = Vdevs()
     timing: Timing = Timing()

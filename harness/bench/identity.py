@@ -1,0 +1,42 @@
+"""Which host this is, asked before anything is written to it: two boards of one type stand beside each other, and cables get swapped.
+
+The invariant: nothing here changes the host; a host that is not the one the files mean ends in `WrongHost`.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from harness.boardfile import Board
+from harness.errors import BenchError
+from harness.host import Host
+
+WORDS = {"system": "-s", "release": "-r", "machine": "-m"}
+"""Keys of `[identity]`, and the option of `uname` that answers each."""
+
+
+class WrongHost(BenchError):
+    """The host that answers is not the one the board files mean. Nothing was written to it."""
+
+
+def check(host: Host, board: Board, way: str) -> str:
+    """What the host says of itself, `uname -a`. `way` is how it was reached. Raises `WrongHost`."""
+    options = [*WORDS.values(), "-a"]
+    said = host.run(["sh", "-c", "for option do uname $option; done", "sh", *options]).text.splitlines()
+    if len(said) != len(options):
+        raise WrongHost(f"{board.name}: the host reached by {way} does not say what it is", "see its answers", evidence="\n".join(said))
+    for (key, option), found in zip(WORDS.items(), said, strict=False):
+        wanted = getattr(board.identity, key)
+        if wanted and not fnmatchcase(found, wanted):
+            raise _wrong(board, way, f"`uname {option}` says {found}, identity.{key} is {wanted}")
+    identity = board.identity
+    if identity.command and identity.answer not in host.run(identity.command, check=False).text:
+        raise _wrong(board, way, f"`{' '.join(identity.command)}` does not say {identity.answer}")
+    return said[-1].strip()
+
+
+def _wrong(board: Board, way: str, difference: str) -> WrongHost:
+    return WrongHost(
+        f"{board.name}: the host reached by {way} is another one: {difference}; nothing was written to it",
+        f"look where the cables lead, or correct [identity] in {board.files[-1]}",
+    )
