@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,11 +40,10 @@ class Found:
 
 def find(name: str) -> Found:
     """The bench file of that name, else the board type. Raises `UnknownBoard`."""
-    benches: list[tuple[Path, Literal["type", "bench"]]] = [(directory, "bench") for directory in bench_directories()]
-    for directory, kind in [*benches, (board_directory(), "type")]:
+    for directory in [*bench_directories(), board_directory()]:
         path = directory / f"{name}.toml"
         if _NAME.fullmatch(name) and path.is_file():
-            return Found(name, path, kind)
+            return Found(name, path, _kind(path))
     known = {found.name for found in known_boards()}
     if not known:
         raise UnknownBoard(
@@ -57,14 +57,22 @@ def find(name: str) -> Found:
 
 def known_boards() -> list[Found]:
     """Every board type, then every bench file that its name reaches."""
-    found = [Found(path.stem, path, "type") for path in sorted(board_directory().glob("*.toml"))]
-    seen: set[str] = set()
+    types = [Found(path.stem, path, "type") for path in sorted(board_directory().glob("*.toml")) if _kind(path) == "type"]
+    benches: dict[str, Found] = {}
     for directory in bench_directories():
         for path in sorted(directory.glob("*.toml")):
-            if path.stem not in seen:
-                seen.add(path.stem)
-                found.append(Found(path.stem, path, "bench"))
-    return found
+            if path.stem not in benches and _kind(path) == "bench":
+                benches[path.stem] = Found(path.stem, path, "bench")
+    return [*types, *benches.values()]
+
+
+def _kind(path: Path) -> Literal["type", "bench"]:
+    """By the directory it lies in. Where one directory holds both, a bench file is the one that says `extends`."""
+    is_type = path.parent.resolve() == board_directory().resolve()
+    if is_type and any(path.parent.resolve() == directory.resolve() for directory in bench_directories()):
+        with suppress(OSError):  # whoever reads it gets the sentence
+            return "bench" if re.search(r"^\s*extends\s*=", path.read_text(errors="replace"), re.MULTILINE) else "type"
+    return "type" if is_type else "bench"
 
 
 def load(name: str) -> Board:
@@ -92,6 +100,9 @@ def read(found: Found) -> Board:
             suggestion(str(extends), types),
         )
     base = _tables(base_path)
+    if "extends" in base:
+        itself = "this file itself" if base_path.resolve() == path.resolve() else f"{label_of(base_path)}, a bench file"
+        raise BadBoardFile(f"{label_of(path)}: extends must name a board type, and {extends!r} is {itself}", "name the board type")
     check(Tables, base, label_of(base_path))
     return _board(found.name, merged(base, tables), (label_of(base_path), label_of(path)))
 

@@ -116,13 +116,13 @@ def _audit(path: Path, content: bytes) -> dict[str, Any]:
     dynamic = next((section for section in elf.iter_sections() if isinstance(section, DynamicSection)), None)
     if dynamic is None or any(segment["p_type"] == "PT_INTERP" for segment in elf.iter_segments()):
         raise NotAVdev(path, "is a program, not a shared object", "link it with -shared -fPIC")
-    undefined = _undefined(elf)
+    imported = undefined(elf)
     return {
         "architecture": ARCHITECTURES[machine],
         "build_id": _build_id(elf),
         "needed": tuple(_string_of(tag) for tag in dynamic.iter_tags("DT_NEEDED")),
-        "undefined": undefined,
-        "remarks": _remarks(undefined),
+        "undefined": imported,
+        "remarks": _remarks(imported),
     }
 
 
@@ -131,7 +131,8 @@ def _string_of(tag: object) -> str:
     return str(vars(tag)["needed"])
 
 
-def _undefined(elf: ELFFile) -> tuple[str, ...]:
+def undefined(elf: ELFFile) -> tuple[str, ...]:
+    """The symbols that somebody else must have."""
     table = elf.get_section_by_name(".dynsym")
     if not isinstance(table, SymbolTableSection):
         return ()

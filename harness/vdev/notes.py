@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elftools.common.exceptions import ELFError
+from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import NoteSection
 
-from harness.vdev.file import NotAVdev
+from harness.vdev.file import REGISTRATION, NotAVdev, undefined
 
 SECTION = ".note.vdev.defects"
 OWNER = "vdev-defect"
@@ -31,16 +32,22 @@ class Defect:
 def defects(path: Path) -> list[Defect]:
     """The defects listed in a vdev file, in its order; none for a vdev that carries none.
 
-    Raises `NotAVdev` when the file is missing or no ELF, or when a note is cut short.
+    Raises `NotAVdev` when the file is missing, no complete ELF or no vdev, or when a note is cut short.
     """
     try:
         with path.open("rb") as stream:
-            section = ELFFile(stream).get_section_by_name(SECTION)
+            elf = ELFFile(stream)
+            section = elf.get_section_by_name(SECTION)
             notes = list(section.iter_notes()) if isinstance(section, NoteSection) else []
+            registers = REGISTRATION in undefined(elf)
     except OSError as error:
         raise NotAVdev(path, f"cannot be read ({error.strerror})", "name a vdev file, vdev-NAME.so") from None
     except ELFError as error:
         raise NotAVdev(path, f"is not an ELF file ({error})", "name a vdev file, vdev-NAME.so") from None
+    except (ConstructError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # what pyelftools meets in a cut or spoilt file
+        raise NotAVdev(path, f"is not a complete ELF file ({error})", "build it again") from None
+    if not registers and not notes:
+        raise NotAVdev(path, f"is no vdev: it does not import {REGISTRATION}()", "name a vdev file, vdev-NAME.so")
     return [_defect(path, bytes(note["n_descdata"])) for note in notes if note["n_name"] == OWNER]
 
 

@@ -190,6 +190,31 @@ def test_a_bench_file_extends_a_board_type(types: Write, benches: Write, line: s
     assert refused("desk").startswith(f"{path}{sentence}")
 
 
+@pytest.fixture
+def both(types: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Write:
+    """Types and bench files in one directory."""
+    monkeypatch.setenv("HARNESS_BENCHES", str(tmp_path / "types"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return types
+
+
+def test_types_and_benches_may_share_a_directory(both: Write) -> None:
+    both("pc", TYPE)
+    both("desk", BENCH)
+    assert [(found.name, found.kind) for found in boardfile.known_boards()] == [("pc", "type"), ("desk", "bench")]
+    assert boardfile.load("desk").console.host.url == "/dev/serial/by-id/one"
+    assert boardfile.load("pc").board.description == "a board for tests"
+
+
+@pytest.mark.parametrize(("name", "what"), [("desk", "this file itself"), ("other", "{}/other.toml, a bench file")])
+def test_a_bench_file_extends_no_bench_file(name: str, what: str, both: Write) -> None:
+    both("pc", TYPE)
+    both("other", BENCH)
+    path = both("desk", BENCH.replace('"pc"', f'"{name}"'))
+    said = f"{path}: extends must name a board type, and '{name}' is {what.format(path.parent)}; name the board type"
+    assert refused("desk") == said
+
+
 def test_an_unknown_board_lists_those_there_are(types: Write, benches: Write) -> None:
     types("rpi4", TYPE)
     types("virtual", TYPE)

@@ -81,7 +81,7 @@ def test_defects_are_listed_from_the_file_itself(home: dict[str, str], tmp_path:
 
 
 def test_a_vdev_without_defects_says_so(home: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "pit.c").write_text("int nothing;")
+    (tmp_path / "pit.c").write_text("void vdev_register_factory(void); void begin(void) { vdev_register_factory(); }")
     vdev = tmp_path / "vdev-pit.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", vdev, tmp_path / "pit.c"], check=True)
     assert harness(home, "vdev", "defects", str(vdev)).stdout == f"{vdev} carries no defects\n"
@@ -92,6 +92,8 @@ def test_a_vdev_without_defects_says_so(home: dict[str, str], tmp_path: Path) ->
     [
         (["vdev", "defects", "/no/vdev-x.so"], "harness: /no/vdev-x.so cannot be read (No such file or directory); "),
         (["vdev", "defects", "pyproject.toml"], "harness: pyproject.toml is not an ELF file"),
+        (["vdev", "defects", "/bin/ls"], "harness: /bin/ls is no vdev: it does not import vdev_register_factory(); name a vdev file"),
+        (["vdev", "defects", "/tmp"], "harness: /tmp cannot be read (Is a directory); name a vdev file"),
         (["vdev", "defects"], "Missing argument"),
         (["guest", "build", "windows"], "'windows' is not one of 'linux'"),
         (["bords"], "No such command 'bords'"),

@@ -278,3 +278,27 @@ def test_a_command_over_the_master_is_cheap(ssh: SshConnection) -> None:
         ssh.run_text(quote(["true"]), 10)
         times.append(time.monotonic() - begin)
     assert sorted(times)[5] < 0.15, times
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory whose path leaves room for a socket's."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        yield Path(made)
+
+
+def test_what_killed_runs_left_is_removed_and_nothing_else(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory of a control socket names its process: one that is gone has its directory removed by the next connection."""
+    monkeypatch.setattr(tempfile, "tempdir", str(short_path))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for name in (f"harness-ssh-{gone.pid}-dead", f"harness-ssh-{os.getppid()}-alive", "harness-ssh-theirs", f"harness-{gone.pid}"):
+        (short_path / name).mkdir()
+        (short_path / name / "master").touch()
+    made = link(22, "", "")
+    left = {path.name for path in short_path.iterdir()}
+    made.close()
+    assert f"harness-ssh-{gone.pid}-dead" not in left
+    assert {f"harness-ssh-{os.getppid()}-alive", "harness-ssh-theirs", f"harness-{gone.pid}"} < left
+    assert any(name.startswith(f"harness-ssh-{os.getpid()}-") for name in left)
+    assert not any(name.startswith(f"harness-ssh-{os.getpid()}-") for name in os.listdir(short_path))

@@ -6,6 +6,7 @@ import hashlib
 import struct
 import subprocess
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -135,6 +136,21 @@ def test_the_defects_of_a_vdev_stand_in_its_notes(tmp_path: Path) -> None:
 
 def test_a_vdev_without_notes_has_no_defects(vdev: Path) -> None:
     assert defects(vdev) == []
+
+
+def test_a_spoilt_file_is_refused_in_a_sentence_or_read(vdev: Path, tmp_path: Path) -> None:
+    """Whatever stands in the headers of an object, asking for its defects ends with a list or with `NotAVdev`."""
+    whole, spoilt, random, refused = vdev.read_bytes(), tmp_path / "vdev-spoilt.so", Random(8254), 0
+    for _ in range(500):
+        content = bytearray(whole[: random.choice((len(whole), random.randrange(len(whole))))])
+        for _ in range(20):
+            content[random.choice((random.randrange(64), random.randrange(len(content)))) % len(content)] = random.randrange(256)
+        spoilt.write_bytes(content)
+        try:
+            defects(spoilt)
+        except NotAVdev:
+            refused += 1
+    assert 100 < refused
 
 
 def test_defects_of_no_elf_are_refused(tmp_path: Path) -> None:
