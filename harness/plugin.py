@@ -19,7 +19,8 @@ from harness.errors import HarnessError, UseError
 if TYPE_CHECKING:
     from harness.evidence import Outcome, Run
 
-pytest_plugins = ("fixtures.bench", "fixtures.evidence", "fixtures.guests", "fixtures.lines", "fixtures.measure", "fixtures.vdevs")
+FIXTURES = ("bench", "claims", "evidence", "guests", "lines", "measure", "vdevs")
+pytest_plugins = tuple(f"fixtures.{name}" for name in FIXTURES)
 
 DEFAULT_BOARD = "virtual-x86_64"
 
@@ -53,6 +54,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "specification(*lines): the numbered specification lines a test judges")
     config.addinivalue_line("markers", "judge(name): registers, drivers, lines or bench")
+    config.addinivalue_line("markers", "claimed(*names): holds where the board file claims that `yes`; recorded where that is unknown")
+    config.addinivalue_line("markers", "needs(*features): applies to boards with these features")
     if config.getoption("--board"):
         from harness import boardfile
 

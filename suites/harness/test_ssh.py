@@ -301,4 +301,4 @@ def test_what_killed_runs_left_is_removed_and_nothing_else(short_path: Path, mon
     assert f"harness-ssh-{gone.pid}-dead" not in left
     assert {f"harness-ssh-{os.getppid()}-alive", "harness-ssh-theirs", f"harness-{gone.pid}"} < left
     assert any(name.startswith(f"harness-ssh-{os.getpid()}-") for name in left)
-    assert not any(name.startswith(f"harness-ssh-{os.getpid()}-") for name in os.listdir(short_path))
+    assert not list(short_path.glob(f"harness-ssh-{os.getpid()}-*"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.marks import judge, specification
+from fixtures.marks import claimed, judge, specification
 from harness.bench import LinuxGuests
 from harness.guest.linux import LinuxGuest
 
@@ -23,6 +23,7 @@ def guest(linux_guests: LinuxGuests) -> LinuxGuest:
     return linux_guests.boot()
 
 
+@claimed("ser8250.16550a")
 @specification("UART-004", "UART-065", "UART-095")
 @pytest.mark.parametrize(("port", "base", "irq"), [("ttyS0", "0x3f8", 4), ("ttyS1", "0x2f8", 3)])
 def test_the_driver_finds_a_16550a(guest: LinuxGuest, port: str, base: str, irq: int) -> None:
