@@ -66,6 +66,17 @@ class Bench:
         finally:
             self.close()
 
+    @contextmanager
+    def attached(self) -> Iterator[Bench]:
+        """The bench taken and switched on, not met: for a person at a console. A board that is on already stays so until the end."""
+        try:
+            self._take()
+            if self.power.state() is not State.ON:
+                self.power.on()
+            yield self
+        finally:
+            self.close()
+
     @property
     def consoles(self) -> dict[str, Console]:
         """Every serial port the lab controller has open: consoles and lines, by name."""

@@ -22,7 +22,8 @@ from harness.boardfile.schema import Board, Tables
 from harness.boardfile.validate import BadBoardFile, check, check_complete, suggestion
 from harness.errors import UseError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What a board or bench may be called."""
 
 
 class UnknownBoard(UseError):
@@ -42,7 +43,7 @@ def find(name: str) -> Found:
     """The bench file of that name, else the board type. Raises `UnknownBoard`."""
     for directory in [*bench_directories(), board_directory()]:
         path = directory / f"{name}.toml"
-        if _NAME.fullmatch(name) and path.is_file():
+        if NAME.fullmatch(name) and path.is_file():
             return Found(name, path, _kind(path))
     known = {found.name for found in known_boards()}
     if not known:
@@ -93,7 +94,7 @@ def read(found: Found) -> Board:
             raise BadBoardFile(f"{label_of(path)}: extends has no place in a board type", "only a bench file extends one")
         return _board(found.name, tables, (label_of(path),))
     base_path = board_directory() / f"{extends}.toml"
-    if not isinstance(extends, str) or not _NAME.fullmatch(extends) or not base_path.is_file():
+    if not isinstance(extends, str) or not NAME.fullmatch(extends) or not base_path.is_file():
         types = [board.name for board in known_boards() if board.kind == "type"]
         raise BadBoardFile(
             f"{label_of(path)}: extends must name a board type" + (f", not {extends!r}" if extends is not None else ""),

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from harness.boardfile.places import bench_directories, checkout
+from harness.boardfile.places import checkout
 from harness.errors import UseError
 
 Seconds = Annotated[float, Meta(gt=0)]
@@ -222,9 +222,7 @@ class Board(Tables, frozen=True, kw_only=True):
         if len(self.files) > 1:
             missing = "power.driver" if self.console.host.url else "console.host.url"
             raise NoBench(f"{self.files[-1]}: {missing} is missing", "add it; without it the bench cannot be driven")
-        bench = bench_directories()[0] / f"my-{self.name}.toml"
         raise NoBench(
             f"{self.name} is a board type, and nothing says where such a board stands",
-            f'write {bench} with the line extends = "{self.name}", a table [console.host] with url, a table [power] with driver and '
-            f"resource, [ssh] with host if it has a network, and run with --board={bench.stem}",
+            f"write a bench file with `harness bench new {self.name}`, fill it in, and run with --board=my-{self.name}",
         )

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli import benches
 from harness.errors import HarnessError, UseError
 
 USED_WRONG, NOT_DONE = 2, 3
@@ -26,6 +27,8 @@ app = typer.Typer(
 )
 vdev = typer.Typer(help="vdev files.", no_args_is_help=True)
 guest = typer.Typer(help="Guest images.", no_args_is_help=True)
+app.add_typer(benches.app, name="bench")
+app.command("console")(benches.console)
 app.add_typer(vdev, name="vdev")
 app.add_typer(guest, name="guest")
 

@@ -26,6 +26,17 @@ def boards() -> str:
     return columns(rows)
 
 
+def benches() -> str:
+    """Every bench: name, type, who holds it, whether it seems to be there, and its file."""
+    from harness.bench.overview import benches
+
+    rows = []
+    for seen in benches():
+        state = "; ".join(seen.faults) or ("a program of this machine" if seen.found.kind == "type" else "seems to be there")
+        rows.append((seen.found.name, seen.type, seen.holder, str(seen.found.path), state))
+    return columns(rows) if rows else "no benches; write a bench file with `harness bench new TYPE`"
+
+
 def defects(path: Path) -> str:
     """The deliberate mistakes a vdev file carries: name, specification lines it breaks, what it does."""
     from harness import vdev

@@ -45,7 +45,7 @@ def test_a_typo_in_a_board_file_names_file_and_key(tmp_path: Path) -> None:
 def test_a_real_board_without_a_bench_file_says_how_to_write_one() -> None:
     begin = time.monotonic()
     sentence = refused("--board=rpi4")
-    assert 'extends = "rpi4"' in sentence
+    assert "`harness bench new rpi4`" in sentence
     assert time.monotonic() - begin < 5, "ends within 5 s"
 
 
