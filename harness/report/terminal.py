@@ -84,11 +84,14 @@ def summary(reporter: pytest.TerminalReporter, outcomes: Iterable[Outcome], evid
     reporter.section("verdict", sep="=")
     counts: dict[Verdict, int] = {}
     grouped: dict[tuple[Verdict, str], int] = {}
+    answers = 0
     for outcome in outcomes:
         verdict = outcome.verdict
         counts[verdict] = counts.get(verdict, 0) + 1
         if verdict in (Verdict.BLOCKED, Verdict.NOT_RUN):
             grouped[verdict, outcome.sentence] = grouped.get((verdict, outcome.sentence), 0) + 1
+        elif verdict is Verdict.SKIPPED and outcome.sentence.startswith("recorded:") and reporter.verbosity <= 0:
+            answers += 1
         elif verdict is not Verdict.PASSED:
             reporter.write_line(f"{verdict.value:<12} {' '.join(outcome.lines) or '-'}  {outcome.test}", bold=True, **_colour(verdict))
             if outcome.sentence:
@@ -97,6 +100,8 @@ def summary(reporter: pytest.TerminalReporter, outcomes: Iterable[Outcome], evid
                 reporter.write_line(f"{'':<15}{line}", light=True)
     for (verdict, cause), number in grouped.items():
         reporter.write_line(f"{verdict.value:<12} {number} {'test' if number == 1 else 'tests'}: {cause}", bold=True, yellow=True)
+    if answers:
+        reporter.write_line(f"{answers} {'answer' if answers == 1 else 'answers'} recorded, nobody judged by them (-v shows them here)")
     reporter.write_line(", ".join(f"{count} {verdict.value}" for verdict, count in sorted(counts.items(), key=lambda pair: pair[0])))
     reporter.write_line(f"evidence: {near(evidence)} (journal.jsonl, allure/, consoles/, vm/, vdevs.json)")
 
