@@ -15,11 +15,23 @@ from harness.bench import identity
 from harness.bench.guardian import Guardian
 from harness.boardfile import Board
 from harness.clock import Deadline
-from harness.console import KSH, Console, Shell
+from harness.console import KSH, Console, Cursor, Shell
+from harness.errors import BenchError
 from harness.events import Events
 from harness.host import ConsoleTransport, Host, Transport
 from harness.power import PowerSwitch, State
 from harness.ssh import SshConnection
+
+
+class HostRebooted(BenchError):
+    """The host started anew though nobody switched or reset it. Usual causes: it crashed, its watchdog bit, its supply dipped."""
+
+    def __init__(self, board: str, last_lines: str) -> None:
+        super().__init__(
+            f"{board}: the host rebooted by itself, its banner came again on the console",
+            "look at what it said before, in consoles/host.log of the run",
+            evidence=last_lines,
+        )
 
 
 class Bench:
@@ -41,6 +53,9 @@ class Bench:
         self._ssh: SshConnection | None = None
         self._begin = 0
         """Where on the host's console the present boot began."""
+        self._next_boot: Cursor | None = None
+        """Looks for the banner of a boot that nobody asked for."""
+        self._rebooted: HostRebooted | None = None
 
     def open(self) -> None:
         """Takes the bench and switches it on. Raises `UseError` when it is taken, `BenchError` when it does not come up."""
@@ -109,16 +124,17 @@ class Bench:
         taken = held.enter_context(lease.take(self.board.name, self._purpose, directory=self.board.lock_directory))
         launched = held.enter_context(boardfile.launch(self.board, events=self.events, log=self._logs / "launch.log"))
         self.board = launched.board
-        guardian = Guardian.start(self.board, taken.fileno(), self._logs / "guardian.log")
-        held.callback(guardian.release)
         self.power: PowerSwitch = power.switch(self.board, self.events)
-        held.callback(self._switch_off)
+        # The ports first: somebody who has one open may have the board on as well, and it is not ours to switch off then.
         ports = {"host": self.board.console.host, "guest": self.board.console.guest, **self.board.line}
         for name, port in ports.items():
             if port.url:
                 console = Console(name, port.url, port.baud, self._logs / f"{name}.log", self.events)
                 held.callback(console.close)
                 self._ports[name] = console
+        guardian = Guardian.start(self.board, taken.fileno(), self._logs / "guardian.log")
+        held.callback(guardian.release)
+        held.callback(self._switch_off)
 
     def _switch_off(self) -> None:
         self._leave_host()
@@ -135,7 +151,9 @@ class Bench:
         board, console = self.board, self.console("host")
         with self.events.step("bench.boot"):
             cursor = console.cursor(begin)
-            cursor.expect(board.host.banner.encode(), Deadline.after(board.seconds("boot"), f"the host's banner ({board.host.banner})"))
+            up = Deadline.after(board.seconds("boot"), f"the host's banner ({board.host.banner})")
+            seen = cursor.expect(board.host.banner.encode(), up)
+            self._next_boot, self._rebooted = console.cursor(seen.end), None
             shell = Shell.attach(console, KSH, Deadline.after(board.seconds("shell"), "the host's shell"))
         by_console = ConsoleTransport(shell)
         self.host_by_console = self._reach("host_by_console", by_console)
@@ -150,11 +168,23 @@ class Bench:
         self.boots += 1
         self.events.emit("bench.identity", uname=self.identity, mode=self.mode)
 
+    def still_there(self) -> None:
+        """Raises `HostRebooted`, the same one until the bench is switched on anew, once the host came up without being told to."""
+        if self._rebooted is None and self._next_boot is not None:
+            again = self._next_boot.poll(self.board.host.banner.encode(), Deadline.after(0, "another banner"))
+            if again:
+                before = self.console("host").slice(self._begin, again.start).decode("utf-8", "replace")
+                self._rebooted = HostRebooted(self.board.name, "\n".join(before.splitlines()[-20:]))
+                self.events.emit("bench.rebooted", offset=again.start)
+        if self._rebooted is not None:
+            raise self._rebooted.with_traceback(None)
+
     def _reach(self, name: str, transport: Transport) -> Host:
         """The host by a transport. It stays the same object over power cycles, for those who hold on to it."""
         host: Host | None = getattr(self, name, None)
         if host is None:
-            return Host(transport, self.board, self.events)
+            host = Host(transport, self.board, self.events)
+            host.still_there = self.still_there
         host.transport = transport
         return host
 

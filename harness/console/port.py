@@ -148,6 +148,6 @@ def _holder(device: str) -> str:
                 continue
             with contextlib.suppress(OSError):
                 if any(node and link.stat().st_rdev == node for link in (process / "fd").iterdir()):
-                    command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
-                    return f"`{command}` (pid {process.name})"
+                    command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                    return f"`{' '.join(command.split())}` (pid {process.name})"
     return ""

@@ -1,7 +1,7 @@
 """The verdict of every planned test. A test enters when it is planned and leaves with exactly one verdict.
 
 A broken bench is one cause: the first test that meets an error is *infra* (or *failed*), every later test that meets the very
-same exception again (pytest caches it with the fixture that raised it) is *blocked* by it.
+same exception again (pytest caches it with the fixture that raised it, and a bench remembers why it is gone) is *blocked* by it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from harness.errors import HarnessError
+from harness.errors import BenchError, HarnessError
 from harness.verdict import Verdict, of_exception, worst
 
 
@@ -63,7 +63,7 @@ class Outcomes:
         sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
         if any(error is cause for cause in self._causes):
             return Verdict.BLOCKED, sentence
-        if phase == "setup":
+        if phase == "setup" or isinstance(error, BenchError):
             self._causes.append(error)
         if phase != "call" and not isinstance(error, HarnessError | AssertionError):
             return Verdict.INFRA, f"{type(error).__name__}: {sentence}"

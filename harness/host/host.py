@@ -5,8 +5,10 @@ The invariant: arguments become shell text in `harness.command.quote` and nowher
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from harness.boardfile import Board
 from harness.command import CommandFailed, Result, exports, quote
@@ -14,6 +16,24 @@ from harness.errors import BenchError
 from harness.events import Events
 from harness.host.process import START, HostProcess
 from harness.host.transport import Transport
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _watched(call: Callable[Concatenate[Host, P], T]) -> Callable[Concatenate[Host, P], T]:
+    """Asks before a call, and again when it failed, whether the host is still the one that was met: what became of it is the reason."""
+
+    @wraps(call)
+    def watched(self: Host, /, *arguments: P.args, **named: P.kwargs) -> T:
+        self.still_there()
+        try:
+            return call(self, *arguments, **named)
+        except BenchError:
+            self.still_there()
+            raise
+
+    return watched
 
 
 class Host:
@@ -28,7 +48,10 @@ class Host:
         self._events = events
         self.environment = {"PATH": ":".join(board.host.path), "LD_LIBRARY_PATH": ":".join(board.host.library_path)}
         """What every command gets."""
+        self.still_there: Callable[[], None] = lambda: None
+        """Raises when the host is gone, by whatever its bench sees of it."""
 
+    @_watched
     def run(
         self,
         argv: Sequence[str],
@@ -49,11 +72,13 @@ class Host:
             raise CommandFailed(f"{self._name}, host", command[:200], result)
         return result
 
+    @_watched
     def put(self, files: Mapping[Path, str]) -> None:
         """Copies local files to paths on the host, all in one session. Their directories must be there."""
         with self._events.step("host.put", files=list(files.values()), bytes=sum(path.stat().st_size for path in files if path.exists())):
             self.transport.put(files, self._transfer_seconds)
 
+    @_watched
     def get(self, files: Mapping[str, Path]) -> None:
         """Copies files from the host to local paths, all in one session."""
         with self._events.step("host.get", files=list(files)):

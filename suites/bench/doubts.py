@@ -85,9 +85,10 @@ class Doubts:
         seconds = board.seconds("qvm_start")
         argv = ["sh", "-c", DRYRUN, "sh", path, board.host.qvm, str(int(seconds))]
         environment = {"LD_LIBRARY_PATH": self._deployment.library_path}
-        told = self._bench.host.run(argv, input=text, timeout=2 * seconds, environment=environment).text.replace(path, "FILE")
-        status, size, printed = told.replace("\r\n", "\n").split("\n", 2)
-        return Said(int(status), printed[: int(size)], printed[int(size) :])
+        told = self._bench.host.run(argv, input=text, timeout=2 * seconds, environment=environment)
+        status, size, printed = told.stdout.split(b"\n", 2)
+        out, err = (_for_people(part, path) for part in (printed[: int(size)], printed[int(size) :]))
+        return Said(int(status), out, err)
 
     @contextmanager
     def running(self, lines: Sequence[str] = ()) -> Iterator[tuple[str, HostProcess]]:
@@ -127,3 +128,7 @@ class Doubts:
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self._bench.board.seconds("qvm_start"), "the end of qvm")
+
+
+def _for_people(printed: bytes, path: str) -> str:
+    return printed.decode("utf-8", "replace").replace("\r\n", "\n").replace(path, "FILE")

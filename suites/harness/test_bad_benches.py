@@ -1,0 +1,139 @@
+"""What can be wrong with a bench in the middle of things: one sentence each, no blame for the device, and nothing changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suites.harness.session import CHECKOUT
+from suites.harness.session import pytest as run
+
+BOARD = "--board=virtual-x86_64"
+
+REBOOT = """
+def test_before(bench):
+    pass
+
+def test_during(bench):
+    bench.host.run(["sh", "-c", "echo b >/proc/sysrq-trigger"])
+
+def test_after(bench):
+    bench.host.run(["true"])
+
+def test_by_console(bench):
+    bench.host_by_console.run(["true"])
+
+def test_switched_on_anew(bench):
+    bench.power_off()
+    bench.power_on()
+    bench.host.run(["true"])
+"""
+
+FULL = """
+def test_fill_the_disk(bench):
+    scratch = bench.board.host.scratch
+    bench.host.run(["mkdir", "-p", scratch])
+    bench.host.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", scratch])
+
+def test_deploy(deployment):
+    pass
+
+def test_deploy_again(deployment):
+    pass
+
+def test_nothing_is_left(bench):
+    assert bench.host.run(["ls", "-A", bench.board.host.scratch]).text == ""
+"""
+
+
+def journal(runs: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (runs / "latest" / "journal.jsonl").read_text().splitlines()]
+
+
+def verdicts(runs: Path) -> dict[str, tuple[str, str]]:
+    """Verdict and sentence of each test, by its name."""
+    found = [event["fields"] for event in journal(runs) if event["event"] == "test.verdict"]
+    return {fields["test"].partition("::")[2]: (fields["verdict"], fields["sentence"]) for fields in found}
+
+
+def written(directory: Path, text: str) -> str:
+    path = directory / "test_it.py"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_host_that_reboots_by_itself_blocks_what_comes_after(tmp_path: Path) -> None:
+    """The test in which it happens is *infra*, the rest is *blocked* by that one cause, until the board is switched on anew."""
+    ended = run(BOARD, f"--run-directory={tmp_path}/runs", written(tmp_path, REBOOT))
+    assert ended.status == 10, ended.output
+    cause = (
+        "virtual-x86_64: the host rebooted by itself, its banner came again on the console; "
+        "look at what it said before, in consoles/host.log of the run"
+    )
+    assert verdicts(tmp_path / "runs") == {
+        "test_before": ("passed", ""),
+        "test_during": ("infra", cause),
+        "test_after": ("blocked", cause),
+        "test_by_console": ("blocked", cause),
+        "test_switched_on_anew": ("passed", ""),
+    }
+    assert f"blocked      2 tests by: {cause}" in ended.output
+
+
+def test_a_full_disk_on_the_host_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    ended = run(BOARD, f"--run-directory={tmp_path}/runs", written(tmp_path, FULL))
+    assert ended.status == 10, ended.output
+    found = verdicts(tmp_path / "runs")
+    assert {test: verdict for test, (verdict, _) in found.items()} == {
+        "test_fill_the_disk": "passed",
+        "test_deploy": "infra",
+        "test_deploy_again": "blocked",
+        "test_nothing_is_left": "passed",
+    }
+    sentence = found["test_deploy"][1]
+    assert "check the free space of /data/harness on the host (df) and run again" in sentence
+    assert "\n" not in sentence
+
+
+HOLDER = """
+import sys, serial
+port = serial.serial_for_url(sys.argv[1], exclusive=True)
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_port_in_use_is_told_with_its_holder_and_nothing_is_switched(tmp_path: Path) -> None:
+    """Somebody works with the board by hand: his port is named, and his board keeps its power."""
+    console, device = pty.openpty()
+    port = os.ttyname(device)
+    with socket.create_server(("127.0.0.1", 0)) as supply:
+        supply.settimeout(0.2)
+        (tmp_path / "desk.toml").write_text(
+            f'extends = "rpi4"\n[console.host]\nurl = "{port}"\n[power]\ndriver = "scpi"\n'
+            f'resource = "TCPIP::127.0.0.1::{supply.getsockname()[1]}::SOCKET"\n'
+        )
+        command = [sys.executable, "-c", HOLDER, port]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=CHECKOUT) as holder:
+            assert holder.stdout and holder.stdout.readline() == b"open\n"
+            os.close(device)
+            suite = "suites/bench/test_host.py::test_console_and_ssh_reach_the_same_host"
+            ended = run("--board=desk", f"--run-directory={tmp_path}/runs", suite, HARNESS_BENCHES=str(tmp_path))
+            assert holder.stdin
+            holder.stdin.close()
+        assert ended.status == 10, ended.output
+        [(verdict, sentence)] = verdicts(tmp_path / "runs").values()
+        assert verdict == "infra"
+        assert sentence.startswith(f"console host: {port} is in use by `{sys.executable} -c import sys, serial port = ")
+        assert sentence.endswith(f"(pid {holder.pid}); end that program, or ask its owner")
+        with pytest.raises(TimeoutError):
+            supply.accept()
+    os.close(console)
