@@ -137,3 +137,13 @@ def test_a_port_in_use_is_told_with_its_holder_and_nothing_is_switched(tmp_path:
         with pytest.raises(TimeoutError):
             supply.accept()
     os.close(console)
+
+
+def test_a_board_the_linux_guest_is_not_made_for_skips_what_boots_it(tmp_path: Path) -> None:
+    text = (CHECKOUT / "boards" / "virtual-x86_64.toml").read_text()
+    text = text.replace('arch = "x86_64"', 'arch = "aarch64"').replace('directory = "build/virtual/vdevs"', 'directory = ""')
+    (tmp_path / "arm.toml").write_text(text)
+    ended = run("--board=arm", f"--run-directory={tmp_path}/runs", "suites/bench/test_vm.py", HARNESS_BOARDS=str(tmp_path))
+    assert ended.status == 0, ended.output
+    reason = "the stock Linux guest is made for x86_64; arm is aarch64"
+    assert set(verdicts(tmp_path / "runs").values()) == {("skipped", reason)}
