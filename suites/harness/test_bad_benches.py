@@ -85,7 +85,7 @@ def test_a_host_that_reboots_by_itself_blocks_what_comes_after(tmp_path: Path) -
         "test_by_console": ("blocked", cause),
         "test_switched_on_anew": ("passed", ""),
     }
-    assert f"blocked      2 tests by: {cause}" in ended.output
+    assert f"blocked      2 tests: {cause}" in ended.output
 
 
 def test_a_full_disk_on_the_host_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
