@@ -115,6 +115,13 @@ def qvm(built: Path, tmp_path: Path) -> Iterator[Qvm]:
     """qvm in a directory of its own, with the smallest kernel image its loader takes."""
     (tmp_path / "kernel").write_bytes(bzimage())
     (tmp_path / "text").write_text("no kernel\n")
+    (tmp_path / "empty").touch()
+    (tmp_path / "elf").write_bytes(elf())
+    (tmp_path / "elf-arm").write_bytes(elf(machine=183))
+    (tmp_path / "elf-shared").write_bytes(elf(kind=3))
+    (tmp_path / "elf-short").write_bytes(elf()[:-8])
+    (tmp_path / "elf-astray").write_bytes(elf(entry=0x90000000))
+    (tmp_path / "elf-high").write_bytes(elf(physical=0x80000000))
     yield Qvm(built / "qvm", built, tmp_path)
 
 
@@ -131,6 +138,12 @@ def bzimage() -> bytes:
     struct.pack_into("<I", image, 0x238, 255)  # cmdline_size
     struct.pack_into("<I", image, 0x260, 0x10000)  # init_size
     return bytes(image) + b"\xf4" * 16
+
+
+def elf(*, kind: int = 2, machine: int = 3, entry: int = 1 << 20, physical: int = 1 << 20) -> bytes:
+    """An ELF file of 32 bits with one segment of 16 bytes, all `hlt`."""
+    head = b"\x7fELF\1\1\1".ljust(16, b"\0") + struct.pack("<HHIIIIIHHHHHH", kind, machine, 1, entry, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+    return head + struct.pack("<8I", 1, 84, 1 << 20, physical, 16, 16, 7, 4) + b"\xf4" * 16
 
 
 def hypervisor_support() -> bool:
@@ -186,13 +199,18 @@ GOOD = {
         "unsupported instruction fail",
         "logger error,fatal stderr",
         "logger info,debug none",
-        "guest load kernel",
         "data load 0x200000,text",
+        "data load text",
+        "load text",
         "cpu sched 12 runmask 0",
     ),
     "every common vdev option": (*HEAD, PIC, "vdev harmless loc io:0x310 intr pic:5 name x sched 11 log warning,error none value 3 bare"),
     "the PIC comes later": (*HEAD, "vdev timer8254 intr pic:0", PIC),
     "two of a type": (*HEAD, PIC, "vdev ser8250 hostdev >- intr pic:4", "vdev ser8250 loc io:0x2f8 hostdev >- intr pic:3"),
+    "a guest image by its blob": (*HEAD[:3], "guest load kernel"),
+    "bytes for an image": (*HEAD[:3], "load text"),
+    "bytes at an address": (*HEAD[:3], "guest load 0x200000,text"),
+    "an ELF image": (*HEAD[:3], "load elf"),
     "a device that opens later": (*HEAD, PIC, "vdev ser8250 hostdev /nowhere/ser9 delayed forever intr pic:4"),
 }
 
@@ -218,8 +236,23 @@ BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
     "a kernel that is not there": ((*HEAD[:3], "load vmlinux"), 64, "[trial.conf:4] Unable to open 'vmlinux': No such file or directory"),
     "a kernel that is a directory": ((*HEAD[:3], "load ."), 64, "[trial.conf:4] Unable to open '.': Is a directory"),
     "an initrd that is not there": ((*HEAD, "initrd load no"), 64, "[trial.conf:5] Unable to open 'no': No such file or directory"),
-    "a device tree": ((*HEAD, "fdt load x"), 65, "[trial.conf:5] fdt load: a PC has no device tree"),
-    "data without an address": ((*HEAD, "data load text"), 65, "[trial.conf:5] data load text: ADDRESS,FILE was expected"),
+    "a device tree": ((*HEAD, "fdt load x"), 65, "[trial.conf:5] fdt load: a PC has no device tree; remove it"),
+    "an empty file": ((*HEAD[:3], "load empty"), 65, "[trial.conf:4] 'empty' is empty"),
+    "two guest images": (
+        (*HEAD, "load elf"),
+        65,
+        "[trial.conf:5] 'elf' is a second guest image beside 'kernel'; remove one, or say data load ADDRESS,FILE",
+    ),
+    "two initrds": ((*HEAD, "initrd load text", "initrd load text"), 65, "[trial.conf:6] 'text' is a second initrd beside 'text'"),
+    "an initrd for bytes": ((*HEAD[:3], "load text", "initrd load text"), 65, "[trial.conf:5] 'text' is no Linux or multiboot image, which"),
+    "a cmdline for bytes": ((*HEAD[:3], "load text", "cmdline x"), 65, "[trial.conf:5] 'text' is no Linux or multiboot image, which alone"),
+    "ELF for another machine": ((*HEAD[:3], "load elf-arm"), 65, "[trial.conf:4] 'elf-arm' is an ELF file for another machine; build it"),
+    "ELF without addresses": ((*HEAD[:3], "load elf-shared"), 65, "[trial.conf:4] 'elf-shared' is an ELF file without fixed addresses"),
+    "ELF that is cut off": ((*HEAD[:3], "load elf-short"), 65, "[trial.conf:4] 'elf-short' is cut off; copy it again"),
+    "ELF without a segment": ((*HEAD[:3], "load elf-astray"), 65, "[trial.conf:4] the entry 0x90000000 of 'elf-astray' is in none of its"),
+    "ELF outside ram": ((*HEAD[:3], "load elf-high"), 65, "[trial.conf:4] no ram or rom at 0x80000000 for the 16 bytes of 'elf-high'"),
+    "data upon the kernel": ((*HEAD, "data load 1m,text"), 65, "[trial.conf:5] 'text' at 0x100000 overlaps 'the kernel' at 0x100000"),
+    "ram upon the local APIC": (("ram 0xfee00000,4k",), 65, "[trial.conf:1] ram 0xfee00000,0x1000 overlaps the local APIC or the pages"),
     "an unknown variable": ((*HEAD, "set speed 3"), 65, "[trial.conf:5] set: there is no variable speed"),
     "an unknown value": ((*HEAD, "set exit-on-halt 1"), 65, "[trial.conf:5] set exit-on-halt: 'on' or 'off' was expected, not '1'"),
     "pass-through": ((*HEAD, "pass loc mem:0x2000"), 65, "[trial.conf:5] pass: this qvm passes no hardware through"),
@@ -315,15 +348,21 @@ BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
         "[trial.conf:6] Unable to open 'text': Inappropriate ioctl for device",
     ),
     "a batch that is no time": ((*HEAD, "vdev ser8250 batch now"), 65, "[trial.conf:5] vdev ser8250 refused the option batch now: Invalid"),
-    "a kernel that is none": ((*HEAD[:3], "load text"), 65, "[trial.conf:4] 'text' is no Linux bzImage; this qvm starts nothing else"),
     "a kernel with an address": ((*HEAD[:3], "load 0x100000,kernel"), 65, "[trial.conf:4] 'kernel' says itself where it goes"),
     "too little ram for the kernel": (("ram 0,640k", "ram 1m,64k", "load kernel"), 65, "[trial.conf:3] no RAM at 0x100000,"),
-    "data outside ram": ((*HEAD, "data load 1g,text"), 65, "[trial.conf:5] no ram or rom at 0x40000000 for the 10 bytes of 'text'"),
+    "data outside ram": ((*HEAD, "data load 1g,text"), 65, "[trial.conf:5] no ram or rom at 0x40000000 for the 10 bytes of 'text'; add"),
     "a table that is none": ((*HEAD, "acpi load text"), 65, "[trial.conf:5] 'text' is no ACPI table: its length or checksum is wrong"),
     "a long cmdline": ((*HEAD, f"cmdline {'x' * 256}"), 65, "[trial.conf:4] the cmdline has 256 bytes, 'kernel' takes 255"),
 }
 NEEDS_MACHINE = {
-    "a kernel that is none",
+    "an initrd for bytes",
+    "a cmdline for bytes",
+    "ELF for another machine",
+    "ELF without addresses",
+    "ELF that is cut off",
+    "ELF without a segment",
+    "ELF outside ram",
+    "data upon the kernel",
     "a kernel with an address",
     "too little ram for the kernel",
     "data outside ram",

@@ -20,6 +20,7 @@
 #include "vm.h"
 
 #define BELOW UINT64_C(0x100000000)
+#define BIOS_AREA UINT64_C(0xe0000)
 #define LOCAL_APIC 0xfee00000u
 
 enum { ALIGNMENT = 64, TABLES_MAX = 32, MADT_MAX = 4096 };
@@ -115,13 +116,12 @@ uint64_t acpi_area_start(void)
     return end - ACPI_AREA_SIZE;
 }
 
-/* Copies `length` bytes into the area; where they are, guest-physical. */
-static uint64_t place(const void *data, size_t length)
+uint64_t acpi_area_place(const void *data, size_t length)
 {
     uint64_t at = area.next;
 
     if (at + length > area.start + ACPI_AREA_SIZE)
-        configuration_error(NULL, "the ACPI tables need more than %d bytes", ACPI_AREA_SIZE);
+        configuration_error(NULL, "the ACPI tables and the command line need more than %d bytes", ACPI_AREA_SIZE);
     memcpy(memory_at(at, length), data, length);
     area.next = (at + length + ALIGNMENT - 1) & ~(uint64_t)(ALIGNMENT - 1);
     return at;
@@ -146,7 +146,7 @@ static uint64_t place_table(struct header *header, const char *signature, uint8_
     memcpy(header->oem_table_id, "QVMGUEST", 8);
     memcpy(header->creator_id, "QVM ", 4);
     header->checksum = (uint8_t)-sum(header, length);
-    return place(header, length);
+    return acpi_area_place(header, length);
 }
 
 /* --- The tables ----------------------------------------------------------- */
@@ -170,7 +170,7 @@ static struct address port(uint16_t address, uint8_t bytes)
 static uint64_t make_fadt(void)
 {
     const struct facs facs = {.signature = "FACS", .length = sizeof facs, .version = 2};
-    uint64_t facs_at = place(&facs, sizeof facs), dsdt_at = make_dsdt();
+    uint64_t facs_at = acpi_area_place(&facs, sizeof facs), dsdt_at = make_dsdt();
     bool has_clock = gasp_taken(QST_X86_IO, 0x70, 2);
     struct fadt fadt = {
         .facs = (uint32_t)facs_at,
@@ -237,7 +237,16 @@ static uint64_t place_loaded(const struct load_entry *load)
         memcpy(&header, load->content, sizeof header);
     if (load->size < sizeof header || header.length != load->size || sum(load->content, load->size) != 0)
         configuration_error(&load->place, "'%s' is no ACPI table: its length or checksum is wrong", load->file);
-    return place(load->content, load->size);
+    return acpi_area_place(load->content, load->size);
+}
+
+/* Where a guest looks that is not told: on 16 bytes in the BIOS area (ACPI 6.x, 5.2.5.1). */
+static void publish(const struct rsdp *rsdp)
+{
+    void *bios = memory_at(BIOS_AREA, sizeof *rsdp);
+
+    if (bios != NULL)
+        memcpy(bios, rsdp, sizeof *rsdp);
 }
 
 uint64_t acpi_make(void)
@@ -250,6 +259,7 @@ uint64_t acpi_make(void)
     size_t count = 0;
 
     area.start = area.next = acpi_area_start();
+    memory_claim(area.start, ACPI_AREA_SIZE, NULL, "the ACPI tables");
     xsdt.tables[count++] = make_fadt();
     xsdt.tables[count++] = make_madt();
     for (size_t n = 0; n < vm.load_count; n++) {
@@ -262,5 +272,6 @@ uint64_t acpi_make(void)
     rsdp.xsdt = place_table(&xsdt.header, "XSDT", 1, sizeof xsdt.header + count * sizeof xsdt.tables[0]);
     rsdp.checksum = (uint8_t)-sum(&rsdp, offsetof(struct rsdp, length));
     rsdp.extended_checksum = (uint8_t)-sum(&rsdp, sizeof rsdp);
-    return place(&rsdp, sizeof rsdp);
+    publish(&rsdp);
+    return acpi_area_place(&rsdp, sizeof rsdp);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "diagnostics.h"
+#include "load.h"
 #include "options.h"
 #include "vdev.h"
 
@@ -92,11 +93,11 @@ static bool read_blob(const struct token *token)
     const struct token *next = peek();
     const char *arguments[ARGUMENTS_MAX];
 
-    if (next == NULL || next->quoted || strcmp(next->text, "load") != 0 || !option_is_blob(token->text))
+    if (next == NULL || next->quoted || strcmp(next->text, "load") != 0 || !load_is_blob(token->text))
         return false;
     input.next++;
     take_arguments(next, 1, arguments, &token->place);
-    option_load(token->text, arguments[0], &token->place);
+    load_add(token->text, arguments[0], &token->place);
     return true;
 }
 

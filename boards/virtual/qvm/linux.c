@@ -12,7 +12,10 @@
 
 #include "acpi.h"
 #include "diagnostics.h"
+#include "guest_image.h"
+#include "load.h"
 #include "memory.h"
+#include "memory_map.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -22,46 +25,40 @@
 #define HEADER_AT offsetof(struct boot_params, hdr)
 #define KERNEL_AT UINT64_C(0x100000)
 #define ZERO_PAGE_AT UINT64_C(0x10000)
-#define GDT_AT UINT64_C(0x18000)
 #define CMDLINE_AT UINT64_C(0x20000)
 #define LOADER_UNDEFINED 0xff
 #define PROTOCOL_RSDP 0x020e /* acpi_rsdp_addr */
 
-enum { PAGE = 4096, SECTOR = 512, E820_RAM_TYPE = 1, E820_NVS_TYPE = 4 };
-
-static const struct load_entry *entry_of(enum load_kind kind)
-{
-    for (size_t n = 0; n < vm.load_count; n++)
-        if (vm.loads[n].kind == kind)
-            return &vm.loads[n];
-    return NULL;
-}
+enum { PAGE = 4096, SECTOR = 512 };
 
 /* RAM for something qvm itself places. */
 static void *room(uint64_t address, uint64_t length, const struct load_entry *entry, const char *what)
 {
-    void *at = memory_at(address, length);
+    if (memory_at(address, length) == NULL)
+        configuration_error(&entry->place, "no RAM at 0x%" PRIx64 ",0x%" PRIx64 " for %s; add it", address, length, what);
+    return memory_claim(address, length, &entry->place, what);
+}
 
-    if (at == NULL)
-        configuration_error(&entry->place, "no RAM at 0x%" PRIx64 ",0x%" PRIx64 " for %s", address, length, what);
-    return at;
+bool linux_recognised(const struct load_entry *image)
+{
+    struct setup_header header;
+    uint16_t flag = 0;
+
+    if (image->size < HEADER_AT + sizeof header)
+        return false;
+    memcpy(&flag, image->content + BOOT_FLAG_AT, sizeof flag);
+    memcpy(&header, image->content + HEADER_AT, sizeof header);
+    return flag == BOOT_FLAG && header.header == MAGIC;
 }
 
 static void check_kernel(const struct load_entry *kernel, struct setup_header *header)
 {
-    uint16_t flag = 0;
-
-    if (kernel->size >= HEADER_AT + sizeof *header) {
-        memcpy(&flag, kernel->content + BOOT_FLAG_AT, sizeof flag);
-        memcpy(header, kernel->content + HEADER_AT, sizeof *header);
-    }
-    if (flag != BOOT_FLAG || header->header != MAGIC || !(header->loadflags & LOADED_HIGH))
-        configuration_error(&kernel->place, "'%s' is no Linux bzImage; this qvm starts nothing else", kernel->file);
+    memcpy(header, kernel->content + HEADER_AT, sizeof *header);
+    if (!(header->loadflags & LOADED_HIGH))
+        configuration_error(&kernel->place, "'%s' is a zImage; build a bzImage", kernel->file);
     if (header->version < PROTOCOL_RSDP)
         configuration_error(&kernel->place, "'%s' is too old: boot protocol %u.%u, at least 2.14 is needed", kernel->file,
                             header->version >> 8, header->version & 0xff);
-    if (kernel->addressed)
-        configuration_error(&kernel->place, "'%s' says itself where it goes; load it without an address", kernel->file);
 }
 
 static void place_kernel(const struct load_entry *kernel, const struct setup_header *header)
@@ -81,7 +78,7 @@ static void place_kernel(const struct load_entry *kernel, const struct setup_hea
 /* As high as the kernel allows, below the ACPI tables, in the block the kernel is in. */
 static void place_initrd(const struct load_entry *kernel, struct setup_header *header)
 {
-    const struct load_entry *initrd = entry_of(LOAD_INITRD);
+    const struct load_entry *initrd = load_find(LOAD_INITRD);
     const struct memory_block *block = memory_overlap(KERNEL_AT, 1);
 
     if (initrd == NULL)
@@ -110,37 +107,18 @@ static void place_cmdline(const struct load_entry *kernel, struct setup_header *
     header->cmd_line_ptr = (uint32_t)CMDLINE_AT;
 }
 
-static void add_range(struct boot_params *zero_page, uint64_t start, uint64_t end, uint32_t type)
-{
-    if (start < end && zero_page->e820_entries < E820_MAX_ENTRIES_ZEROPAGE)
-        zero_page->e820_table[zero_page->e820_entries++] = (struct boot_e820_entry){start, end - start, type};
-}
-
-/* RAM only: ROM and holes are kept out of the map. */
 static void fill_map(struct boot_params *zero_page)
 {
-    size_t count;
-    const struct memory_block *blocks = memory_blocks(&count);
-    uint64_t tables = acpi_area_start(), behind = tables + ACPI_AREA_SIZE;
+    struct memory_range ranges[E820_MAX_ENTRIES_ZEROPAGE];
+    size_t count = memory_map(ranges, E820_MAX_ENTRIES_ZEROPAGE);
 
-    for (size_t n = 0; n < count; n++) {
-        uint64_t start = blocks[n].start, end = start + blocks[n].length;
-        if (blocks[n].kind != MEMORY_RAM)
-            continue;
-        if (tables < start || tables >= end) {
-            add_range(zero_page, start, end, E820_RAM_TYPE);
-            continue;
-        }
-        add_range(zero_page, start, tables, E820_RAM_TYPE);
-        add_range(zero_page, tables, behind, E820_NVS_TYPE);
-        add_range(zero_page, behind, end, E820_RAM_TYPE);
-    }
+    for (size_t n = 0; n < count; n++)
+        zero_page->e820_table[n] = (struct boot_e820_entry){ranges[n].start, ranges[n].length, ranges[n].type};
+    zero_page->e820_entries = (uint8_t)count;
 }
 
-void linux_load(uint64_t rsdp)
+void linux_load(const struct load_entry *kernel, uint64_t rsdp)
 {
-    static const uint64_t gdt[] = {0, 0, UINT64_C(0x00cf9b000000ffff), UINT64_C(0x00cf93000000ffff)};
-    const struct load_entry *kernel = entry_of(LOAD_GUEST);
     struct setup_header header;
 
     check_kernel(kernel, &header);
@@ -153,6 +131,9 @@ void linux_load(uint64_t rsdp)
     zero_page->hdr = header;
     zero_page->acpi_rsdp_addr = rsdp;
     fill_map(zero_page);
-    memcpy(room(GDT_AT, sizeof gdt, kernel, "the descriptor table"), gdt, sizeof gdt);
-    vcpus_set_entry(header.code32_start, (uint32_t)ZERO_PAGE_AT, GDT_AT);
+    vcpus_set_entry(&(struct vcpu_entry){
+        .eip = header.code32_start,
+        .esi = (uint32_t)ZERO_PAGE_AT,
+        .gdt = flat_segments_place(),
+    });
 }

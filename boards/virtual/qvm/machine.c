@@ -109,20 +109,20 @@ int machine_make_vcpu(unsigned number, struct kvm_run **run)
     return vcpu;
 }
 
-void machine_set_entry(int vcpu, uint32_t entry, uint32_t argument, uint64_t gdt)
+void machine_set_entry(int vcpu, const struct vcpu_entry *entry)
 {
-    /* Selectors 0x10 and 0x18, as the Linux boot protocol asks; the table at `gdt` says the same. */
+    /* Selectors 0x10 and 0x18, as the Linux boot protocol asks; the table at `entry->gdt` says the same. */
     const struct kvm_segment code = {.limit = 0xffffffff, .selector = 0x10, .type = 11, .present = 1, .db = 1, .s = 1, .g = 1};
     const struct kvm_segment data = {.limit = 0xffffffff, .selector = 0x18, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1};
     const struct kvm_segment none = {.unusable = 1};
-    struct kvm_regs regs = {.rip = entry, .rsi = argument, .rflags = 2};
+    struct kvm_regs regs = {.rip = entry->eip, .rax = entry->eax, .rbx = entry->ebx, .rsi = entry->esi, .rflags = 2};
     struct kvm_sregs sregs;
 
     call(vcpu, KVM_GET_SREGS, &sregs, "KVM_GET_SREGS");
     sregs.cs = code;
     sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
     sregs.ldt = none;
-    sregs.gdt = (struct kvm_dtable){.base = gdt, .limit = 4 * 8 - 1};
+    sregs.gdt = (struct kvm_dtable){.base = entry->gdt, .limit = 4 * 8 - 1};
     sregs.idt = (struct kvm_dtable){.base = 0, .limit = 0};
     sregs.cr0 |= 1; /* PE */
     call(vcpu, KVM_SET_SREGS, &sregs, "KVM_SET_SREGS");

@@ -15,8 +15,12 @@ enum { IOAPIC_PINS = 24 };
 void machine_make(void);
 /* Makes vCPU `number`; its file descriptor, and the page it shares with the kernel in *run. */
 int machine_make_vcpu(unsigned number, struct kvm_run **run);
-/* Registers of the boot vCPU: 32-bit protected mode, flat segments, `entry` with `argument` in ESI. */
-void machine_set_entry(int vcpu, uint32_t entry, uint32_t argument, uint64_t gdt);
+/* How a boot vCPU begins: 32-bit protected mode, flat segments as in the table at `gdt`, other registers zero. */
+struct vcpu_entry {
+    uint32_t eip, eax, ebx, esi;
+    uint64_t gdt; /* guest-physical */
+};
+void machine_set_entry(int vcpu, const struct vcpu_entry *entry);
 
 void machine_signal_msi(uint64_t address, uint32_t data);
 /* Tells the kernel which vector a level-triggered pin raises, so that its end-of-interrupt comes back to us. */

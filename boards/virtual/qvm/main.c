@@ -5,16 +5,15 @@
  * guest, run. A dryrun stops before the last step.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "acpi.h"
 #include "diagnostics.h"
 #include "end.h"
 #include "grammar.h"
+#include "guest_image.h"
 #include "intr.h"
-#include "linux.h"
+#include "load.h"
 #include "machine.h"
-#include "memory.h"
 #include "options.h"
 #include "power.h"
 #include "run.h"
@@ -39,20 +38,6 @@ static void read_configuration(int count, char **words)
     power_add();
 }
 
-static void load_data(void)
-{
-    for (size_t n = 0; n < vm.load_count; n++) {
-        const struct load_entry *load = &vm.loads[n];
-        if (load->kind != LOAD_DATA)
-            continue;
-        void *at = memory_at(load->address, load->size);
-        if (at == NULL)
-            configuration_error(&load->place, "no ram or rom at 0x%llx for the %zu bytes of '%s'",
-                                (unsigned long long)load->address, load->size, load->file);
-        memcpy(at, load->content, load->size);
-    }
-}
-
 int main(int argc, char **argv)
 {
     end_install();
@@ -64,8 +49,8 @@ int main(int argc, char **argv)
     machine_make();
     vcpus_make();
     stage_enter(STAGE_TABLES);
-    linux_load(acpi_make());
-    load_data();
+    guest_image_load(acpi_make());
+    loads_place_data();
     if (vm.dryrun) {
         puts("Exiting: dryrun complete");
         fflush(stdout);

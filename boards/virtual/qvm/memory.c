@@ -12,6 +12,10 @@
 #include "allocate.h"
 #include "diagnostics.h"
 
+#define BELOW UINT64_C(0x100000000)
+#define LOCAL_APIC UINT64_C(0xfee00000)
+#define RESERVED UINT64_C(0xfffbc000) /* machine.c: identity map and task state */
+
 enum { PAGE = 4096, LARGE_PAGE = 2 << 20 };
 
 static struct memory_block *blocks;
@@ -43,6 +47,11 @@ static uint64_t highest_end(void)
     return end;
 }
 
+static bool overlaps(const struct memory_block *block, uint64_t start, uint64_t length)
+{
+    return start < block->start + block->length && block->start < start + length;
+}
+
 void memory_add(enum memory_kind kind, bool has_start, uint64_t start, uint64_t length, const struct place *place)
 {
     struct memory_block block = {*place, kind, has_start ? start : highest_end(), length, NULL};
@@ -57,6 +66,9 @@ void memory_add(enum memory_kind kind, bool has_start, uint64_t start, uint64_t 
     if (other != NULL)
         configuration_error(place, "%s 0x%" PRIx64 ",0x%" PRIx64 " overlaps %s 0x%" PRIx64 ",0x%" PRIx64, kind_names[kind],
                             block.start, length, kind_names[other->kind], other->start, other->length);
+    if (kind != MEMORY_HOLE && (overlaps(&block, LOCAL_APIC, PAGE) || overlaps(&block, RESERVED, 4 * PAGE)))
+        configuration_error(place, "%s 0x%" PRIx64 ",0x%" PRIx64 " overlaps the local APIC or the pages at 0x%" PRIx64
+                            " that qvm needs; leave them out", kind_names[kind], block.start, length, RESERVED);
     if (kind != MEMORY_HOLE)
         back(&block);
     blocks = grow(blocks, block_count + 1, sizeof *blocks);
@@ -75,7 +87,7 @@ const struct memory_block *memory_blocks(size_t *count)
 const struct memory_block *memory_overlap(uint64_t start, uint64_t length)
 {
     for (size_t n = 0; n < block_count; n++)
-        if (start < blocks[n].start + blocks[n].length && blocks[n].start < start + length)
+        if (overlaps(&blocks[n], start, length))
             return &blocks[n];
     return NULL;
 }
@@ -89,4 +101,52 @@ void *memory_at(uint64_t address, uint64_t length)
             return block->host + (address - block->start);
     }
     return NULL;
+}
+
+/* --- Claims --------------------------------------------------------------- */
+
+static struct claim {
+    uint64_t start, length;
+    const char *what;
+} *claims;
+static size_t claim_count;
+
+static const struct claim *claimed(uint64_t start, uint64_t length)
+{
+    for (size_t n = 0; n < claim_count; n++)
+        if (start < claims[n].start + claims[n].length && claims[n].start < start + length)
+            return &claims[n];
+    return NULL;
+}
+
+void *memory_claim(uint64_t address, uint64_t length, const struct place *place, const char *what)
+{
+    void *at = memory_at(address, length);
+
+    if (at == NULL)
+        configuration_error(place, "no ram or rom at 0x%" PRIx64 " for the %" PRIu64 " bytes of '%s'; add it", address, length, what);
+    const struct claim *other = claimed(address, length);
+    if (other != NULL)
+        configuration_error(place, "'%s' at 0x%" PRIx64 " overlaps '%s' at 0x%" PRIx64 "; move it", what, address, other->what,
+                            other->start);
+    claims = grow(claims, claim_count + 1, sizeof *claims);
+    claims[claim_count++] = (struct claim){address, length, what};
+    return at;
+}
+
+uint64_t memory_find_free(uint64_t length, uint64_t alignment, uint64_t from, const struct place *place, const char *what)
+{
+    for (size_t n = 0; n < block_count; n++) {
+        uint64_t end = blocks[n].start + blocks[n].length;
+        uint64_t at = from > blocks[n].start ? from : blocks[n].start;
+        if (blocks[n].kind != MEMORY_RAM)
+            continue;
+        while ((at = (at + alignment - 1) & ~(alignment - 1)) < end && length <= end - at && at + length <= BELOW) {
+            const struct claim *other = claimed(at, length);
+            if (other == NULL)
+                return at;
+            at = other->start + other->length;
+        }
+    }
+    configuration_error(place, "no ram for the %" PRIu64 " bytes of '%s'; add some", length, what);
 }

@@ -30,4 +30,11 @@ const struct memory_block *memory_overlap(uint64_t start, uint64_t length);
 /* `length` bytes of RAM or ROM at `address` in this process; NULL when they are not all in one block. */
 void *memory_at(uint64_t address, uint64_t length);
 
+/* --- What is put in before the guest runs -------------------------------- */
+
+/* RAM or ROM for `what` alone, as in memory_at(). None there, or taken by something else, ends qvm. */
+void *memory_claim(uint64_t address, uint64_t length, const struct place *place, const char *what);
+/* The lowest RAM from `from` on, below 4 GiB, that nobody claimed; still to be claimed. */
+uint64_t memory_find_free(uint64_t length, uint64_t alignment, uint64_t from, const struct place *place, const char *what);
+
 #endif

@@ -14,6 +14,7 @@
 
 #include "allocate.h"
 #include "diagnostics.h"
+#include "load.h"
 #include "memory.h"
 #include "thread.h"
 #include "vm.h"
@@ -37,22 +38,6 @@ static uint64_t number(const char *text, const char *option, const struct place 
     return value;
 }
 
-/* Splits ADDRESS,REST; without a number in front of a comma all of it is REST. */
-static bool split_address(const char *text, uint64_t *address, const char **rest)
-{
-    const char *comma = strchr(text, ',');
-
-    *rest = text;
-    if (comma == NULL)
-        return false;
-    char *head = copy_text(text, (size_t)(comma - text));
-    bool found = qvm_parse_number(head, address) == EOK;
-    release(head);
-    if (found)
-        *rest = comma + 1;
-    return found;
-}
-
 /* --- system, memory ------------------------------------------------------- */
 
 static void set_system(const char *const *arguments, const struct place *place)
@@ -69,7 +54,7 @@ static void add_memory(enum memory_kind kind, const char *name, const char *text
 {
     uint64_t start = 0;
     const char *length;
-    bool has_start = split_address(text, &start, &length);
+    bool has_start = number_split(text, &start, &length);
 
     if (!has_start && kind != MEMORY_RAM)
         configuration_error(place, "%s '%s': START,LENGTH was expected", name, text);
@@ -162,66 +147,15 @@ static void set_cpu_partition(const char *const *arguments, const struct place *
 
 /* --- load, cmdline -------------------------------------------------------- */
 
-static const struct {
-    const char *name;
-    enum load_kind kind;
-} blobs[] = {{"guest", LOAD_GUEST}, {"initrd", LOAD_INITRD}, {"data", LOAD_DATA}, {"acpi", LOAD_ACPI}};
-
-enum { BLOBS = sizeof blobs / sizeof *blobs };
-
-bool option_is_blob(const char *name)
-{
-    for (int n = 0; n < BLOBS; n++)
-        if (strcmp(blobs[n].name, name) == 0)
-            return true;
-    return strcmp(name, "fdt") == 0;
-}
-
-static enum load_kind blob_kind(const char *blob, const struct place *place)
-{
-    for (int n = 0; n < BLOBS; n++)
-        if (strcmp(blobs[n].name, blob) == 0)
-            return blobs[n].kind;
-    configuration_error(place, "%s load: a PC has no device tree", blob);
-}
-
-/* Only data may be several; of the others the last one counts. */
-static struct load_entry *load_slot(enum load_kind kind)
-{
-    for (size_t n = 0; n < vm.load_count; n++)
-        if (vm.loads[n].kind == kind && kind != LOAD_DATA && kind != LOAD_ACPI) {
-            release(vm.loads[n].content);
-            return &vm.loads[n];
-        }
-    vm.loads = grow(vm.loads, vm.load_count + 1, sizeof *vm.loads);
-    return &vm.loads[vm.load_count++];
-}
-
-void option_load(const char *blob, const char *argument, const struct place *place)
-{
-    enum load_kind kind = blob_kind(blob, place);
-    struct load_entry *load = load_slot(kind);
-
-    *load = (struct load_entry){.place = *place, .kind = kind};
-    load->addressed = split_address(argument, &load->address, &load->file);
-    load->content = read_file(load->file, &load->size);
-    if (load->content == NULL)
-        start_error(place, "Unable to open '%s': %s", load->file, strerror(errno));
-    if (kind == LOAD_DATA && !load->addressed)
-        configuration_error(place, "data load %s: ADDRESS,FILE was expected", argument);
-    if (kind == LOAD_ACPI && load->addressed)
-        configuration_error(place, "acpi load %s: the tables are placed by qvm; give no address", argument);
-}
-
 static void add_load(const char *const *arguments, const struct place *place)
 {
-    option_load("guest", arguments[0], place);
+    load_add(NULL, arguments[0], place);
 }
 
 static void set_cmdline(const char *const *arguments, const struct place *place)
 {
-    (void)place;
     vm.cmdline = arguments[0];
+    vm.cmdline_place = *place;
 }
 
 /* --- The rest ------------------------------------------------------------- */
@@ -352,16 +286,13 @@ const struct context_kind *context_find(const char *name)
 void options_complete(void)
 {
     static char unnamed[32];
-    size_t count, guests = 0;
+    size_t count;
     const struct place *nowhere = NULL;
 
     memory_blocks(&count);
-    for (size_t n = 0; n < vm.load_count; n++)
-        guests += vm.loads[n].kind == LOAD_GUEST;
     if (count == 0)
         configuration_error(nowhere, "the VM has no ram");
-    if (guests == 0)
-        configuration_error(nowhere, "nothing is loaded that could run: load FILE is missing");
+    loads_complete();
     if (vm.cpu_count == 0)
         open_cpu(&(struct place){"qvm", 0});
     if (vm.name == NULL) {

@@ -4,8 +4,6 @@
 #ifndef QVM_OPTIONS_H
 #define QVM_OPTIONS_H
 
-#include <stdbool.h>
-
 #include "token.h"
 
 struct option {
@@ -26,10 +24,6 @@ struct context_kind {
 extern const struct option vm_options[];
 const struct option *option_find(const struct option *table, const char *name);
 const struct context_kind *context_find(const char *name);
-
-/* `BLOB load [ADDRESS,]FILE`. */
-bool option_is_blob(const char *name);
-void option_load(const char *blob, const char *argument, const struct place *place);
 
 /* After the last option: defaults, and what every VM needs. */
 void options_complete(void);

@@ -175,9 +175,9 @@ void vcpus_make(void)
     }
 }
 
-void vcpus_set_entry(uint32_t entry, uint32_t argument, uint64_t gdt)
+void vcpus_set_entry(const struct vcpu_entry *entry)
 {
-    machine_set_entry(vcpus[0].file, entry, argument, gdt);
+    machine_set_entry(vcpus[0].file, entry);
 }
 
 void vcpus_start(void)

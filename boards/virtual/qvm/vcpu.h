@@ -6,12 +6,14 @@
 
 #include <stdint.h>
 
+#include "machine.h"
+
 enum exit_kind { EXIT_ALL, EXIT_PORT, EXIT_MEMORY, EXIT_KINDS };
 
 /* Makes one per `cpu` entry; the first boots. */
 void vcpus_make(void);
 /* Where the boot vCPU begins: see machine_set_entry(). */
-void vcpus_set_entry(uint32_t entry, uint32_t argument, uint64_t gdt);
+void vcpus_set_entry(const struct vcpu_entry *entry);
 void vcpus_start(void);
 /* Stops and joins them all. A vCPU that is inside a vdev is waited for. */
 void vcpus_stop(void);

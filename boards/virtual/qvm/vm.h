@@ -16,7 +16,8 @@ struct cpu_entry {
     uint64_t runmask;  /* bit n: may run on processor n of the host; 0: on any */
 };
 
-enum load_kind { LOAD_GUEST, LOAD_INITRD, LOAD_DATA, LOAD_ACPI };
+/* LOAD_BARE: without a blob; what it is shows when all options were read. */
+enum load_kind { LOAD_BARE, LOAD_GUEST, LOAD_INITRD, LOAD_DATA, LOAD_ACPI };
 
 struct load_entry {
     struct place place;
@@ -37,6 +38,7 @@ struct vm {
     struct load_entry *loads;
     size_t load_count;
     const char *cmdline;
+    struct place cmdline_place; /* of the option; no file when there is none */
     bool dryrun;
     bool exit_on_halt;
     unsigned tolerance; /* microseconds */

@@ -1,0 +1,105 @@
+"""qvm where it really runs: on a booted board made of software, one VM at a time, each with a guest of a few instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.bench import Bench
+from harness.boardfile import load
+from harness.clock import Deadline
+from harness.events import Events
+from harness.host import Host
+from harness.host.process import HostProcess
+from suites.harness.tiny_guest import assemble
+
+BOARD = "virtual-x86_64"
+DIRECTORY = "/data/trial"
+SYSTEM = "trial"
+SECONDS = 20.0
+"""Longest that anything here may take; a guest runs in a fraction of a second."""
+
+MEMORY = (f"system {SYSTEM}", "ram 0,640K", "rom 0xc0000,0x40000", "ram 1m,15m")
+DEVICES = ("vdev ioapic loc 0xf8000000 intr apic name pic", "vdev ser8250 hostdev >- intr pic:4 name console")
+
+
+@dataclass
+class Ended:
+    """A qvm that has ended: its status, what the guest printed, what qvm said."""
+
+    status: int
+    console: str
+    messages: str
+
+
+class Running:
+    """A qvm that runs."""
+
+    def __init__(self, host: Host, process: HostProcess) -> None:
+        self.host = host
+        self.process = process
+
+    def await_console(self, text: str) -> None:
+        """Until the guest has printed it."""
+        deadline = Deadline.after(SECONDS, text)
+        while text not in self.console():
+            assert not deadline.expired, f"{text!r} was not printed: {self.console()!r}, {self.messages()!r}"
+
+    def await_message(self, text: str) -> None:
+        """Until qvm has said it."""
+        deadline = Deadline.after(SECONDS, text)
+        while text not in self.messages():
+            assert not deadline.expired, f"{text!r} was not said: {self.messages()!r}"
+
+    def console(self) -> str:
+        return self.process.stdout().decode("ascii", "replace")
+
+    def messages(self) -> str:
+        return self.process.stderr().decode("utf-8", "replace")
+
+    def signal(self, name: str) -> None:
+        self.process.signal(name)
+
+    def end(self) -> Ended:
+        """Waits for the end."""
+        status = self.process.wait(Deadline.after(SECONDS, "the end of qvm"))
+        assert status is not None, f"qvm did not end: {self.console()!r}, {self.messages()!r}"
+        return Ended(status, self.console(), self.messages())
+
+
+class QvmBoard:
+    """The board, and a directory of it for a test's files."""
+
+    def __init__(self, host: Host, scratch: Path) -> None:
+        self.host = host
+        self._scratch = scratch
+
+    def put(self, name: str, content: bytes) -> None:
+        local = self._scratch / name
+        local.write_bytes(content)
+        self.host.put({local: f"{DIRECTORY}/{name}"})
+
+    def guest(self, body: str, *, form: str = "elf32", at: int = 1 << 20, multiboot: int | None = None) -> None:
+        """Puts an image that runs `body` on the board, as `guest`."""
+        image = assemble(body, self._scratch / "guest", form=form, at=at, multiboot=multiboot)
+        self.host.put({image: f"{DIRECTORY}/guest"})
+
+    def start(self, *options: str, memory: tuple[str, ...] = MEMORY, load: str = "load guest") -> Running:
+        """Starts qvm on the guest with these lines added to the configuration."""
+        self.put("trial.conf", "\n".join((*memory, load, *DEVICES, *options, "")).encode())
+        return Running(self.host, self.host.start(["/sbin/qvm", "@trial.conf"], DIRECTORY, "qvm"))
+
+    def run(self, *options: str, memory: tuple[str, ...] = MEMORY, load: str = "load guest") -> Ended:
+        """`start` and wait for the end."""
+        return self.start(*options, memory=memory, load=load).end()
+
+
+@contextmanager
+def booted(scratch: Path) -> Iterator[QvmBoard]:
+    """A board of its own, switched off afterwards."""
+    bench = Bench(load(BOARD), Events(), scratch, "the tests of qvm")
+    with bench.opened():
+        bench.host.run(["mkdir", "-p", DIRECTORY])
+        yield QvmBoard(bench.host, scratch)
