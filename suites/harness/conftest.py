@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from suites.harness import qvm_local
 from suites.harness.pit import Pit
+from suites.harness.qvm_board import QvmBoard, booted
 from suites.harness.uart import Uart
 
 
@@ -28,3 +31,25 @@ def pit() -> Iterator[Pit]:
     with Pit() as alone:
         alone.gate2(True)
         yield alone
+
+
+@pytest.fixture(scope="session")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory with qvm and all vdevs, built with sanitizers."""
+    directory = tmp_path_factory.mktemp("qvm")
+    qvm_local.build(directory)
+    return directory
+
+
+@pytest.fixture
+def qvm(sanitized: Path, tmp_path: Path) -> qvm_local.Qvm:
+    """qvm on this machine, in a directory of its own."""
+    qvm_local.furnish(tmp_path)
+    return qvm_local.Qvm(sanitized / "qvm", sanitized, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def qvm_board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QvmBoard]:
+    """qvm on a booted board, for the guests of a few instructions that a module runs."""
+    with booted(tmp_path_factory.mktemp("board")) as board:
+        yield board

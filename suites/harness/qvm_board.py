@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from harness.host.process import HostProcess
 from suites.harness.tiny_guest import assemble
 
 BOARD = "virtual-x86_64"
+QVM = "/sbin/qvm"
 DIRECTORY = "/data/trial"
 SYSTEM = "trial"
 SECONDS = 20.0
@@ -77,23 +79,26 @@ class QvmBoard:
         self._scratch = scratch
 
     def put(self, name: str, content: bytes) -> None:
-        local = self._scratch / name
-        local.write_bytes(content)
-        self.host.put({local: f"{DIRECTORY}/{name}"})
+        self.host.run(["sh", "-c", 'cat >"$1"', "sh", f"{DIRECTORY}/{name}"], input=content)
 
     def guest(self, body: str, *, form: str = "elf32", at: int = 1 << 20, multiboot: int | None = None) -> None:
         """Puts an image that runs `body` on the board, as `guest`."""
-        image = assemble(body, self._scratch / "guest", form=form, at=at, multiboot=multiboot)
-        self.host.put({image: f"{DIRECTORY}/guest"})
+        self.put("guest", assemble(body, self._scratch / "guest", form=form, at=at, multiboot=multiboot).read_bytes())
 
     def start(self, *options: str, memory: tuple[str, ...] = MEMORY, load: str = "load guest") -> Running:
         """Starts qvm on the guest with these lines added to the configuration."""
-        self.put("trial.conf", "\n".join((*memory, load, *DEVICES, *options, "")).encode())
-        return Running(self.host, self.host.start(["/sbin/qvm", "@trial.conf"], DIRECTORY, "qvm"))
+        return Running(self.host, self.host.start([QVM, *_words(memory, load, options)], DIRECTORY, "qvm"))
 
     def run(self, *options: str, memory: tuple[str, ...] = MEMORY, load: str = "load guest") -> Ended:
-        """`start` and wait for the end."""
-        return self.start(*options, memory=memory, load=load).end()
+        """Runs qvm on the guest with these lines added to the configuration, to its end."""
+        argv = ["sh", "-c", 'cd "$1" && shift && exec "$@" </dev/null', "sh", DIRECTORY, QVM, *_words(memory, load, options)]
+        result = self.host.run(argv, check=False, timeout=SECONDS)
+        return Ended(result.status, result.stdout.decode("ascii", "replace"), result.stderr.decode("utf-8", "replace"))
+
+
+def _words(memory: tuple[str, ...], load: str, options: tuple[str, ...]) -> list[str]:
+    """Lines of a configuration as words of a command line."""
+    return shlex.split("\n".join((*memory, load, *DEVICES, *options)))
 
 
 @contextmanager

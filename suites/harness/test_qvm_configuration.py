@@ -1,166 +1,16 @@
-"""qvm's configuration: what it accepts, what it refuses, with which words and which exit status.
-
-qvm and the vdevs are built with the address and undefined-behaviour sanitizers and run on the lab controller itself. Without usable
-hypervisor support there, a good configuration gets as far as `QVM disabled`; everything before that is the same.
-"""
+"""qvm's configuration: what it accepts, what it refuses, with which words and which exit status."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-import struct
-import subprocess
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-VIRTUAL = Path(__file__).parents[2] / "boards" / "virtual"
-MISCHIEF = Path(__file__).with_name("vdev_mischief.c")
-FLAGS = [
-    "-std=c11",
-    "-D_GNU_SOURCE",
-    "-O1",
-    "-g",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    "-fsanitize=address,undefined",
-    "-fno-sanitize-recover=all",
-]
-SANITIZER_OPTIONS = "use_sigaltstack=0"
-"""The stacks on which crashes are reported are qvm's own."""
-VDEVS = ("ioapic", "8259", "timer8254", "ser8250")
-VARIANTS = {
-    "harmless": (),
-    "nofactory": ("-DNO_FACTORY",),
-    "twice": ("-DTWO_FACTORIES",),
-    "alien": ("-DABI=1",),
-    "exits": ("-DEXIT_IN_CONSTRUCTOR",),
-    "crashes": ("-DCRASH_IN_CONSTRUCTOR",),
-    "leaves": ("-DEXIT_IN_CONTROL",),
-    "breaks": ("-DCRASH_IN_CONTROL",),
-    "hasty": ("-DEARLY_SIGNAL",),
-    "hopeless": ("-DFATAL_IN_CONTROL",),
-    "busy": ("-DREFUSE_OPTION",),
-    "latecrash": ("-DCRASH_WHEN_STARTING",),
-    "lateexit": ("-DEXIT_WHEN_STARTING",),
-    "lateend": ("-DTERMINATE_WHEN_STARTING",),
-}
-"""Type of a misbehaving vdev: what its source is compiled with."""
-
-KVM_GET_API_VERSION, KVM_CREATE_VM = 0xAE00, 0xAE01
-TIMEOUT = 30.0
+from suites.harness.qvm_local import Qvm, hypervisor_support
 
 HEAD = ("system trial", "ram 0,640K", "ram 1m,63m", "load kernel")
 PIC = "vdev ioapic loc 0xf8000000 intr apic name pic"
-
-
-@dataclass
-class Result:
-    status: int
-    output: str
-
-
-@dataclass
-class Qvm:
-    program: Path
-    vdevs: Path
-    directory: Path
-
-    def run(self, lines: tuple[str, ...], *options: str) -> Result:
-        """Writes the configuration to `trial.conf` and runs qvm on it."""
-        (self.directory / "trial.conf").write_text("\n".join(lines) + "\n")
-        return self.call("@trial.conf", *options)
-
-    def call(self, *arguments: str) -> Result:
-        environment = {**os.environ, "LD_LIBRARY_PATH": str(self.vdevs), "LC_ALL": "C", "ASAN_OPTIONS": SANITIZER_OPTIONS}
-        result = subprocess.run(
-            [self.program, *arguments],
-            cwd=self.directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-        return Result(result.returncode, result.stdout)
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """qvm and all vdevs, with sanitizers."""
-    directory = tmp_path_factory.mktemp("qvm")
-    compiler = ["gcc", *FLAGS, f"-I{VIRTUAL / 'include'}"]
-    shared = [*compiler, "-shared", "-fPIC", "-Wl,--build-id"]
-    commands = [[*compiler, "-rdynamic", "-pthread", "-o", directory / "qvm", *sorted((VIRTUAL / "qvm").glob("*.c")), "-ldl"]]
-    for name in VDEVS:
-        sources = [VIRTUAL / "vdevs" / f"{name}.c", *sorted((VIRTUAL / "vdevs").glob(f"{name}_*.c"))]
-        commands.append([*shared, "-o", directory / f"vdev-{name}.so", *sources])
-    for name, definitions in VARIANTS.items():
-        commands.append([*shared, *definitions, "-o", directory / f"vdev-{name}.so", MISCHIEF])
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for result in pool.map(lambda command: subprocess.run(command, capture_output=True, text=True, check=False), commands):
-            assert result.returncode == 0, result.stderr
-    (directory / "vdev-text.so").write_text("no shared object\n")
-    return directory
-
-
-@pytest.fixture
-def qvm(built: Path, tmp_path: Path) -> Iterator[Qvm]:
-    """qvm in a directory of its own, with the smallest kernel image its loader takes."""
-    (tmp_path / "kernel").write_bytes(bzimage())
-    (tmp_path / "text").write_text("no kernel\n")
-    (tmp_path / "empty").touch()
-    (tmp_path / "elf").write_bytes(elf())
-    (tmp_path / "elf-arm").write_bytes(elf(machine=183))
-    (tmp_path / "elf-shared").write_bytes(elf(kind=3))
-    (tmp_path / "elf-short").write_bytes(elf()[:-8])
-    (tmp_path / "elf-astray").write_bytes(elf(entry=0x90000000))
-    (tmp_path / "elf-high").write_bytes(elf(physical=0x80000000))
-    yield Qvm(built / "qvm", built, tmp_path)
-
-
-def bzimage() -> bytes:
-    """A Linux image after the 32-bit boot protocol whose code is one `hlt`."""
-    image = bytearray(5 * 512)
-    image[0x1F1] = 4  # setup_sects
-    struct.pack_into("<H", image, 0x1FE, 0xAA55)
-    struct.pack_into("<I", image, 0x202, int.from_bytes(b"HdrS", "little"))
-    struct.pack_into("<H", image, 0x206, 0x020F)
-    image[0x211] = 1  # LOADED_HIGH
-    struct.pack_into("<I", image, 0x214, 0x100000)  # code32_start
-    struct.pack_into("<I", image, 0x22C, 0x7FFFFFFF)  # initrd_addr_max
-    struct.pack_into("<I", image, 0x238, 255)  # cmdline_size
-    struct.pack_into("<I", image, 0x260, 0x10000)  # init_size
-    return bytes(image) + b"\xf4" * 16
-
-
-def elf(*, kind: int = 2, machine: int = 3, entry: int = 1 << 20, physical: int = 1 << 20) -> bytes:
-    """An ELF file of 32 bits with one segment of 16 bytes, all `hlt`."""
-    head = b"\x7fELF\1\1\1".ljust(16, b"\0") + struct.pack("<HHIIIIIHHHHHH", kind, machine, 1, entry, 52, 0, 0, 52, 32, 1, 0, 0, 0)
-    return head + struct.pack("<8I", 1, 84, 1 << 20, physical, 16, 16, 7, 4) + b"\xf4" * 16
-
-
-def hypervisor_support() -> bool:
-    """Whether this machine makes VMs at all."""
-    try:
-        kvm = os.open("/dev/kvm", os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        if fcntl.ioctl(kvm, KVM_GET_API_VERSION, 0) != 12:
-            return False
-        os.close(fcntl.ioctl(kvm, KVM_CREATE_VM, 0))
-    except OSError:
-        return False
-    finally:
-        os.close(kvm)
-    return True
 
 
 COMPLETE = (0, "Exiting: dryrun complete\n") if hypervisor_support() else (64, "QVM disabled: hypervisor support not available\n")
@@ -244,7 +94,11 @@ BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
         "[trial.conf:5] 'elf' is a second guest image beside 'kernel'; remove one, or say data load ADDRESS,FILE",
     ),
     "two initrds": ((*HEAD, "initrd load text", "initrd load text"), 65, "[trial.conf:6] 'text' is a second initrd beside 'text'"),
-    "an initrd for bytes": ((*HEAD[:3], "load text", "initrd load text"), 65, "[trial.conf:5] 'text' is no Linux or multiboot image, which"),
+    "an initrd for bytes": (
+        (*HEAD[:3], "load text", "initrd load text"),
+        65,
+        "[trial.conf:5] 'text' is no Linux or multiboot image, which",
+    ),
     "a cmdline for bytes": ((*HEAD[:3], "load text", "cmdline x"), 65, "[trial.conf:5] 'text' is no Linux or multiboot image, which alone"),
     "ELF for another machine": ((*HEAD[:3], "load elf-arm"), 65, "[trial.conf:4] 'elf-arm' is an ELF file for another machine; build it"),
     "ELF without addresses": ((*HEAD[:3], "load elf-shared"), 65, "[trial.conf:4] 'elf-shared' is an ELF file without fixed addresses"),
@@ -262,7 +116,7 @@ BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
     "a severity of its own": ((*HEAD, "logger loud stderr"), 65, "[trial.conf:5] logger: 'loud' names no severity or destination"),
     "unsupported what": ((*HEAD, "unsupported thing abort"), 65, "[trial.conf:5] unsupported: 'instruction', 'reference' or 'register'"),
     "unsupported how": ((*HEAD, "unsupported reference hide"), 65, "[trial.conf:5] unsupported reference: 'abort', 'fail' or 'ignore'"),
-    "unsupported fail": ((*HEAD, "unsupported reference fail"), 65, "[trial.conf:5] unsupported reference fail: this qvm cannot do that"),
+    "unsupported ignore": ((*HEAD, "unsupported instruction ignore"), 65, "[trial.conf:5] unsupported instruction ignore: how long such"),
     "tolerance": ((*HEAD, "tolerance soon"), 65, "[trial.conf:5] tolerance: 'soon' is no number"),
     "an option of no cpu": ((*HEAD, "cpu", "speed 3"), 65, "[trial.conf:5] cpu has no option speed"),
     "a processor that is not there": ((*HEAD, "cpu runmask 0,64"), 65, "[trial.conf:5] runmask 0,64: this host has no CPU 64"),

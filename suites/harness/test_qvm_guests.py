@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from suites.harness.qvm_board import QvmBoard, booted
+from suites.harness.qvm_board import QvmBoard
 
 HELLO = 'print "hello"\n stop\n'
 
 
-@pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QvmBoard]:
-    with booted(tmp_path_factory.mktemp("board")) as board:
-        yield board
-
-
 @pytest.mark.parametrize("form", ["elf32", "elf64"])
-def test_an_elf_image_runs_from_its_entry(board: QvmBoard, form: str) -> None:
-    board.guest(HELLO, form=form)
-    ended = board.run()
+def test_an_elf_image_runs_from_its_entry(qvm_board: QvmBoard, form: str) -> None:
+    qvm_board.guest(HELLO, form=form)
+    ended = qvm_board.run()
     assert (ended.status, ended.console, ended.messages) == (0, "hello\n", "")
 
 
-def test_a_raw_image_starts_at_its_first_byte_where_it_is_told_to_be(board: QvmBoard) -> None:
-    board.guest(HELLO, form="raw", at=0x200000)
-    assert board.run(load="load 0x200000,guest").console == "hello\n"
+def test_a_raw_image_starts_at_its_first_byte_where_it_is_told_to_be(qvm_board: QvmBoard) -> None:
+    qvm_board.guest(HELLO, form="raw", at=0x200000)
+    assert qvm_board.run(load="load 0x200000,guest").console == "hello\n"
 
 
-def test_a_raw_image_without_an_address_is_in_the_first_free_place(board: QvmBoard) -> None:
+def test_a_raw_image_without_an_address_is_in_the_first_free_place(qvm_board: QvmBoard) -> None:
     """The first RAM; `call` tells the guest where it is."""
-    board.guest("call 1f\n1: pop %ebx\n sub $(1b - start), %ebx\n print_hex %ebx\n stop\n", form="raw", at=0)
-    assert board.run().console == "00000000\n"
+    qvm_board.guest("call 1f\n1: pop %ebx\n sub $(1b - start), %ebx\n print_hex %ebx\n stop\n", form="raw", at=0)
+    assert qvm_board.run().console == "00000000\n"
 
 
-def test_a_multiboot_image_is_told_what_there_is(board: QvmBoard) -> None:
+def test_a_multiboot_image_is_told_what_there_is(qvm_board: QvmBoard) -> None:
     """Magic, command line, memory sizes, one module, the map; by the addresses in its header, as ELF carries none of this."""
-    board.guest(
+    qvm_board.guest(
         """
         print_hex %eax
         mov (%ebx), %eax
@@ -65,7 +56,7 @@ def test_a_multiboot_image_is_told_what_there_is(board: QvmBoard) -> None:
         form="raw",
         multiboot=0x10003,
     )
-    board.put("module", b"from the module\n\0")
-    ended = board.run('cmdline "one two"', "initrd load module")
+    qvm_board.put("module", b"from the module\n\0")
+    ended = qvm_board.run('cmdline "one two"', "initrd load module")
     lines = ended.console.splitlines()
     assert lines == ["2badb002", "0000024d", "00000280", "00003bc0", "one two.", "00000001", "from the module", "00000048", "qvm."]

@@ -1,7 +1,8 @@
 """Guests of a few instructions for the tests of qvm: assembled here, with a UART to print on and a port to reset by.
 
 A body starts at `start` in 32-bit protected mode with flat segments, as qvm starts an image, and may use `print "TEXT"`,
-`print_hex REGISTER` (both clobber EAX, ECX, EDX, ESI, EBP), `stop` (resets the PC: qvm ends with 0) and `halt` (until the power is cut).
+`print_hex REGISTER` (both clobber EAX, ECX, EDX, ESI, EBP), `stop` (resets the PC: qvm ends with 0), `halt` (until the power is cut) and `catch VECTOR`: from then on that exception prints its
+number, its error code and the address it has for the instruction, and stops. It is for images that are linked for where they are.
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ from pathlib import Path
 
 MIB = 1 << 20
 
-PROLOGUE = """
+PROLOGUE = r"""
 .code32
 .macro print text
     jmp 2f
-1:  .asciz "\\text\\n"
+1:  .asciz "\text\n"
 2:  call 3f
 3:  pop %esi
     sub $(3b - 1b), %esi
     call print_text
 .endm
 .macro print_hex register
-    mov \\register, %ebp
+    mov \register, %ebp
     call print_number
 .endm
 .macro stop
@@ -35,6 +36,26 @@ PROLOGUE = """
 9:  cli
     hlt
     jmp 9b
+.endm
+.macro catch vector, code=1
+    movl $caught_\vector, %eax
+    movw %ax, idt + 8 * \vector
+    movw $0x10, idt + 8 * \vector + 2
+    movw $0x8e00, idt + 8 * \vector + 4
+    shr $16, %eax
+    movw %ax, idt + 8 * \vector + 6
+    lidt idt_pointer
+    jmp 8f
+caught_\vector:
+    print "exception \vector"
+    .if \code
+    pop %edi
+    print_hex %edi
+    .endif
+    pop %edi
+    print_hex %edi
+    stop
+8:
 .endm
 .globl start
 start:
@@ -76,6 +97,10 @@ print_number:                   # EBP in eight hexadecimal digits and a line's e
     loop 1b
     mov $10, %al
     jmp print_character
+.align 8
+idt: .fill 32, 8, 0
+idt_pointer: .word 32 * 8 - 1
+    .long idt
 """
 MULTIBOOT = """
 .align 4
@@ -95,7 +120,8 @@ def assemble(body: str, target: Path, *, form: str = "elf32", at: int = MIB, mul
     linked = target.with_name(target.name + ".elf") if form == "raw" else target
     width = "-m64" if form == "elf64" else "-m32"
     options = ["-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", f"-Wl,-Ttext={at:#x}", "-Wl,-e,start", "-Wl,-N", "-x", "assembler"]
-    subprocess.run(["gcc", width, *options, "-o", linked, "-"], input=source, text=True, check=True, capture_output=True)
+    done = subprocess.run(["gcc", width, *options, "-o", linked, "-"], input=source, text=True, check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
     if form == "raw":
         subprocess.run(["objcopy", "-O", "binary", "-j", ".text", linked, target], check=True)
     return target

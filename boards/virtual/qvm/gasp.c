@@ -15,8 +15,8 @@
 #include "memory.h"
 #include "running.h"
 #include "stage.h"
+#include "unsupported.h"
 #include "vdev.h"
-#include "vm.h"
 
 #define LAPIC_PAGE 0xfee00000u
 #define PORTS 0x10000u
@@ -117,16 +117,6 @@ void gasp_region_set(struct vdev_s *vdp, unsigned num, const struct gasp_region 
 
 /* --- Accesses ------------------------------------------------------------ */
 
-/* What `unsupported reference` says. */
-static void unsupported(qvm_state_types_t space, uint64_t address, unsigned size, void *data, bool is_write)
-{
-    if (!is_write)
-        memset(data, 0xff, size);
-    if (vm.unsupported_reference == UNSUPPORTED_ABORT)
-        run_error(GTC_UNSUPPORTED, "unsupported reference: %u-byte %s at %s:0x%" PRIx64, size, is_write ? "write" : "read",
-                  prefix(space), address);
-}
-
 /* What became of an access; all but VRS_NORMAL and VRS_BUS_ERROR end the VM. */
 static void judge(const vdev_t *vdp, vdev_ref_status_t status)
 {
@@ -150,7 +140,7 @@ void gasp_access(struct guest_cpu *gcp, qvm_state_types_t space, uint64_t addres
     if (factory != NULL && (factory->acc_sizes & 1u << size))
         access = is_write ? factory->vwrite : factory->vread;
     if (access == NULL) {
-        unsupported(space, address, size, data, is_write);
+        unsupported_reference(gcp, space, address, size, data, is_write);
         return;
     }
     memcpy(&value, data, size);
@@ -160,7 +150,7 @@ void gasp_access(struct guest_cpu *gcp, qvm_state_types_t space, uint64_t addres
     vdev_ref_status_t status = access(region->vdev, region->cookie, &device, &operand, gcp);
     running_leave(before);
     if (status == VRS_BUS_ERROR)
-        unsupported(space, address, size, data, is_write);
+        unsupported_reference(gcp, space, address, size, data, is_write);
     else if (status != VRS_NORMAL)
         judge(region->vdev, status);
     if (status == VRS_NORMAL && !is_write)

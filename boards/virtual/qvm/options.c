@@ -27,6 +27,7 @@ struct vm vm = {
     .tolerance = 100,
     .unsupported_reference = UNSUPPORTED_IGNORE,
     .unsupported_register = UNSUPPORTED_FAIL,
+    .unsupported_instruction = UNSUPPORTED_FAIL,
 };
 
 static uint64_t number(const char *text, const char *option, const struct place *place)
@@ -197,14 +198,14 @@ static void set_unsupported(const char *const *arguments, const struct place *pl
         configuration_error(place, "unsupported %s: 'abort', 'fail' or 'ignore' was expected, not '%s'", what, action);
     if (strcmp(what, "register") == 0)
         vm.unsupported_register = (enum unsupported_action)n;
-    else if (strcmp(what, "reference") == 0 && n != UNSUPPORTED_FAIL)
+    else if (strcmp(what, "reference") == 0)
         vm.unsupported_reference = (enum unsupported_action)n;
-    else if (strcmp(what, "instruction") == 0 && n == UNSUPPORTED_FAIL)
-        return; /* the kernel raises the exception itself */
-    else if (strcmp(what, "reference") == 0 || strcmp(what, "instruction") == 0)
-        configuration_error(place, "unsupported %s %s: this qvm cannot do that", what, action);
-    else
+    else if (strcmp(what, "instruction") != 0)
         configuration_error(place, "unsupported: 'instruction', 'reference' or 'register' was expected, not '%s'", what);
+    else if (n == UNSUPPORTED_IGNORE)
+        configuration_error(place, "unsupported instruction ignore: how long such an instruction is, is not known; say 'fail' or 'abort'");
+    else
+        vm.unsupported_instruction = (enum unsupported_action)n;
 }
 
 static void set_tolerance(const char *const *arguments, const struct place *place)

@@ -26,6 +26,7 @@
 #include "machine.h"
 #include "running.h"
 #include "thread.h"
+#include "unsupported.h"
 #include "vm.h"
 
 struct guest_cpu {
@@ -36,6 +37,8 @@ struct guest_cpu {
     atomic_bool done;
     const struct running *running; /* the thread's own */
     atomic_ulong exits[EXIT_KINDS];
+    int raised;         /* the exception to deliver, or -1 */
+    struct kvm_regs at; /* the registers when it was raised */
 };
 
 static struct guest_cpu *vcpus;
@@ -78,16 +81,6 @@ static void on_memory(struct guest_cpu *vcpu)
     gasp_access(vcpu, QST_MEMORY, run->mmio.phys_addr, run->mmio.len, run->mmio.data, run->mmio.is_write);
 }
 
-/* A model-specific register nobody has: `unsupported register`, when it does not say `fail`. */
-static void on_register(struct kvm_run *run, bool is_write)
-{
-    run->msr.error = 0;
-    if (!is_write)
-        run->msr.data = UINT64_MAX;
-    if (vm.unsupported_register == UNSUPPORTED_ABORT)
-        run_error(GTC_UNSUPPORTED, "unsupported register: %s of MSR 0x%" PRIx32, is_write ? "write" : "read", run->msr.index);
-}
-
 static void on_exit_reason(struct guest_cpu *vcpu)
 {
     struct kvm_run *run = vcpu->run;
@@ -105,7 +98,7 @@ static void on_exit_reason(struct guest_cpu *vcpu)
         break;
     case KVM_EXIT_X86_RDMSR:
     case KVM_EXIT_X86_WRMSR:
-        on_register(run, run->exit_reason == KVM_EXIT_X86_WRMSR);
+        unsupported_register(vcpu, run, run->exit_reason == KVM_EXIT_X86_WRMSR);
         break;
     case KVM_EXIT_SHUTDOWN: /* a triple fault: how a PC is reset when nothing else works */
         qvm_log(QLV_DEBUG, "the guest reset itself by a triple fault");
@@ -119,11 +112,60 @@ static void on_exit_reason(struct guest_cpu *vcpu)
                   (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
         break;
     case KVM_EXIT_INTERNAL_ERROR:
-        run_error(GTC_UNEXPECTED, "the kernel cannot go on with the guest: internal error %u", run->internal.suberror);
+        if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+            unsupported_instruction(vcpu);
+        else
+            run_error(GTC_UNEXPECTED, "the kernel cannot go on with the guest: internal error %u", run->internal.suberror);
         break;
     default:
         run_error(GTC_UNEXPECTED, "the guest left for an unknown reason: %u", run->exit_reason);
     }
+}
+
+/* --- Exceptions ----------------------------------------------------------- */
+
+void vcpu_raise(struct guest_cpu *vcpu, unsigned vector)
+{
+    if (vcpu->raised < 0 && ioctl(vcpu->file, KVM_GET_REGS, &vcpu->at) == 0)
+        vcpu->raised = (int)vector;
+}
+
+/*
+ * The kernel completes the access first, and with it goes behind the instruction; the registers from before make it a fault. Of a
+ * write to memory the kernel has gone on already when it asks: there the exception is behind the instruction.
+ */
+static void deliver_exception(struct guest_cpu *vcpu)
+{
+    struct kvm_vcpu_events events;
+
+    vcpu->run->immediate_exit = 1;
+    while (ioctl(vcpu->file, KVM_RUN, 0) == 0)
+        ; /* the next part of the same access: it has what it gets */
+    vcpu->run->immediate_exit = 0; /* whoever set it meanwhile has set `stopping` before */
+    if (ioctl(vcpu->file, KVM_SET_REGS, &vcpu->at) == 0 && ioctl(vcpu->file, KVM_GET_VCPU_EVENTS, &events) == 0) {
+        events.exception.injected = 1;
+        events.exception.nr = (uint8_t)vcpu->raised;
+        events.exception.has_error_code = 1;
+        events.exception.error_code = 0;
+        ioctl(vcpu->file, KVM_SET_VCPU_EVENTS, &events);
+    }
+    vcpu->raised = -1;
+}
+
+const char *vcpu_state(const struct guest_cpu *vcpu, char *text, size_t size)
+{
+    struct kvm_sregs sregs = {0};
+    struct kvm_regs regs = {0};
+
+    text[0] = '\0';
+    if (vcpu == NULL || ioctl(vcpu->file, KVM_GET_REGS, &regs) != 0 || ioctl(vcpu->file, KVM_GET_SREGS, &sregs) != 0)
+        return text;
+    snprintf(text, size,
+             " (vcpu%d: rip=0x%llx rsp=0x%llx rflags=0x%llx cs=0x%x cr0=0x%llx cr2=0x%llx cr3=0x%llx cr4=0x%llx"
+             " rax=0x%llx rbx=0x%llx rcx=0x%llx rdx=0x%llx rsi=0x%llx rdi=0x%llx rbp=0x%llx)",
+             (int)(vcpu - vcpus), regs.rip, regs.rsp, regs.rflags, sregs.cs.selector, sregs.cr0, sregs.cr2, sregs.cr3, sregs.cr4,
+             regs.rax, regs.rbx, regs.rcx, regs.rdx, regs.rsi, regs.rdi, regs.rbp);
+    return text;
 }
 
 /* --- Threads -------------------------------------------------------------- */
@@ -159,6 +201,8 @@ static void *run_guest(void *arg)
             on_exit_reason(vcpu);
         else if (errno != EINTR && errno != EAGAIN)
             run_error(STATUS_FATAL_AFTER_START, "the kernel refused KVM_RUN: %s", strerror(errno));
+        if (vcpu->raised >= 0)
+            deliver_exception(vcpu);
         if (end_requested() >= 0)
             break;
     }
@@ -171,6 +215,7 @@ void vcpus_make(void)
     vcpus = allocate(vm.cpu_count * sizeof *vcpus);
     for (made = 0; made < vm.cpu_count; made++) {
         vcpus[made].entry = &vm.cpus[made];
+        vcpus[made].raised = -1;
         vcpus[made].file = machine_make_vcpu((unsigned)made, &vcpus[made].run);
     }
 }

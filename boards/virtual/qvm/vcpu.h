@@ -4,9 +4,12 @@
 #ifndef QVM_VCPU_H
 #define QVM_VCPU_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "machine.h"
+
+struct guest_cpu;
 
 enum exit_kind { EXIT_ALL, EXIT_PORT, EXIT_MEMORY, EXIT_KINDS };
 
@@ -17,6 +20,11 @@ void vcpus_set_entry(const struct vcpu_entry *entry);
 void vcpus_start(void);
 /* Stops and joins them all. A vCPU that is inside a vdev is waited for. */
 void vcpus_stop(void);
+
+/* On the vCPU's own thread, while it serves an exit: the instruction it is at ends with this exception, error code 0. */
+void vcpu_raise(struct guest_cpu *vcpu, unsigned vector);
+/* " (vcpu0: rip=... ...)" in `text`, for people; empty for NULL. On the vCPU's own thread. */
+const char *vcpu_state(const struct guest_cpu *vcpu, char *text, size_t size);
 
 /* How often guests left for qvm. */
 unsigned long vcpus_exits(enum exit_kind kind);

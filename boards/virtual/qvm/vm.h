@@ -42,7 +42,7 @@ struct vm {
     bool dryrun;
     bool exit_on_halt;
     unsigned tolerance; /* microseconds */
-    enum unsupported_action unsupported_reference, unsupported_register;
+    enum unsupported_action unsupported_reference, unsupported_register, unsupported_instruction;
 };
 
 extern struct vm vm;
