@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ from harness.clock import Deadline
 from harness.events import Events
 from harness.host import Host
 from harness.host.process import HostProcess
+from suites.harness.qvm_local import MISCHIEF, VIRTUAL
 from suites.harness.tiny_guest import assemble
 
 BOARD = "virtual-x86_64"
 QVM = "/sbin/qvm"
 DIRECTORY = "/data/trial"
+LIBRARIES = {"LD_LIBRARY_PATH": f"{DIRECTORY}:/lib:/lib/dll"}
 SYSTEM = "trial"
 SECONDS = 20.0
 """Longest that anything here may take; a guest runs in a fraction of a second."""
@@ -85,14 +88,21 @@ class QvmBoard:
         """Puts an image that runs `body` on the board, as `guest`."""
         self.put("guest", assemble(body, self._scratch / "guest", form=form, at=at, multiboot=multiboot).read_bytes())
 
+    def vdev(self, name: str, *definitions: str) -> None:
+        """Puts `vdev_mischief.c`, compiled with these definitions, on the board as vdev NAME."""
+        target = self._scratch / f"vdev-{name}.so"
+        options = ["-std=c11", "-D_GNU_SOURCE", "-O1", f"-I{VIRTUAL / 'include'}", "-shared", "-fPIC"]
+        subprocess.run(["gcc", *options, *definitions, "-o", target, MISCHIEF], check=True)
+        self.put(target.name, target.read_bytes())
+
     def start(self, *options: str, memory: tuple[str, ...] = MEMORY, load: str = "load guest") -> Running:
         """Starts qvm on the guest with these lines added to the configuration."""
-        return Running(self.host, self.host.start([QVM, *_words(memory, load, options)], DIRECTORY, "qvm"))
+        return Running(self.host, self.host.start([QVM, *_words(memory, load, options)], DIRECTORY, "qvm", LIBRARIES))
 
     def run(self, *options: str, memory: tuple[str, ...] = MEMORY, load: str = "load guest") -> Ended:
         """Runs qvm on the guest with these lines added to the configuration, to its end."""
         argv = ["sh", "-c", 'cd "$1" && shift && exec "$@" </dev/null', "sh", DIRECTORY, QVM, *_words(memory, load, options)]
-        result = self.host.run(argv, check=False, timeout=SECONDS)
+        result = self.host.run(argv, check=False, timeout=SECONDS, environment=LIBRARIES)
         return Ended(result.status, result.stdout.decode("ascii", "replace"), result.stderr.decode("utf-8", "replace"))
 
 

@@ -42,6 +42,7 @@ VARIANTS = {
     "breaks": ("-DCRASH_IN_CONTROL",),
     "hasty": ("-DEARLY_SIGNAL",),
     "hopeless": ("-DFATAL_IN_CONTROL",),
+    "talkative": ("-DTALKATIVE",),
     "busy": ("-DREFUSE_OPTION",),
     "latecrash": ("-DCRASH_WHEN_STARTING",),
     "lateexit": ("-DEXIT_WHEN_STARTING",),

@@ -10,6 +10,7 @@
 
 #include "end.h"
 #include "grammar.h"
+#include "intr.h"
 #include "options.h"
 #include "vdev.h"
 
@@ -23,6 +24,7 @@ static void read_configuration(const char *text)
     tokens_add_text(&list, text, "trial.conf");
     grammar_read(&list);
     options_complete();
+    intr_check();
     vdevs_assign();
     end_in_order(0);
 }

@@ -1,8 +1,9 @@
 """Guests of a few instructions for the tests of qvm: assembled here, with a UART to print on and a port to reset by.
 
 A body starts at `start` in 32-bit protected mode with flat segments, as qvm starts an image, and may use `print "TEXT"`,
-`print_hex REGISTER` (both clobber EAX, ECX, EDX, ESI, EBP), `stop` (resets the PC: qvm ends with 0), `halt` (until the power is cut) and `catch VECTOR`: from then on that exception prints its
-number, its error code and the address it has for the instruction, and stops. It is for images that are linked for where they are.
+`print_hex REGISTER` (both clobber EAX, ECX, EDX, ESI, EBP), `stop` (resets the PC: qvm ends with 0), `halt` (until the power is cut)
+and `catch VECTOR`: from then on that exception prints its number, its error code and the address it has for the instruction, and stops.
+`catch` is for images that are linked for where they are.
 """
 
 from __future__ import annotations

@@ -12,6 +12,10 @@
 #define ABI QVM_VDEV_ABI
 #endif
 
+#ifdef TERMINATE_IN_READ
+static int cause = GTC_CUSTOM_MIN + 8; /* `value` */
+#endif
+
 static void crash(void)
 {
     raise(SIGSEGV);
@@ -29,7 +33,10 @@ static vdev_ref_status_t mischief_vread(vdev_t *vdp, unsigned cookie, const stru
     exit(0);
 #endif
 #ifdef TERMINATE_IN_READ
-    guest_terminate(GTC_CUSTOM_MIN + 8);
+    guest_terminate(cause);
+#endif
+#ifdef FATAL_IN_READ
+    qvm_fatal(QLS_QVM, "nothing works any more");
 #endif
 #ifdef STUCK_IN_READ
     for (;;)
@@ -46,7 +53,16 @@ static int mischief_control(vdev_t *vdp, vdev_ctrl_options_t ctrl, const char *a
     case VDEV_CTRL_OPTIONS_START:
         vdp->v_block = (struct qvm_state_block){.location = 0x300, .length = 4, .qst_type = QST_X86_IO};
         break;
+    case VDEV_CTRL_ASSIGN:
+#ifdef TALKATIVE
+        for (unsigned level = QLV_FATAL; level <= QLV_VERBOSE; level++)
+            vdev_logf(QLS_QVM | level, vdp, "level %u", level);
+#endif
+        break;
     case VDEV_CTRL_FIRST_OPTIDX:
+#ifdef TERMINATE_IN_READ
+        cause = atoi(arg);
+#endif
 #ifdef REFUSE_OPTION
         return EBUSY;
 #endif

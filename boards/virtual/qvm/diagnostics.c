@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include <qvm/vdev-core.h>
@@ -16,13 +15,13 @@
 #include "allocate.h"
 #include "end.h"
 #include "running.h"
+#include "slog.h"
 #include "stage.h"
 #include "vdev.h"
 
 enum { LINE_LENGTH = 1024 };
 
 static const char *const severity_names[] = {"fatal", "internal", "error", "warn", "info", "debug", "verbose"};
-static const int syslog_priorities[] = {LOG_CRIT, LOG_CRIT, LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG, LOG_DEBUG};
 
 static const struct log_rule default_rule = {
     1u << QLV_FATAL | 1u << QLV_INTERNAL | 1u << QLV_ERROR | 1u << QLV_WARN | 1u << QLV_INFO, LOG_TO_STDERR};
@@ -72,27 +71,37 @@ const char *log_rules_add(struct log_rules *rules, const char *filters, const ch
 
 static void put(enum log_destination destination, enum qvm_log_severity severity, const char *line, size_t length)
 {
+    if (destination == LOG_TO_NONE)
+        return;
     if (destination == LOG_TO_SLOG)
-        syslog(syslog_priorities[severity], "%.*s", (int)length - 1, line);
-    else if (destination != LOG_TO_NONE &&
-             write(destination == LOG_TO_STDOUT ? STDOUT_FILENO : STDERR_FILENO, line, length) < 0)
+        slog(severity_names[severity], line, length);
+    else if (write(destination == LOG_TO_STDOUT ? STDOUT_FILENO : STDERR_FILENO, line, length) < 0)
         return; /* nobody listens there any more */
+}
+
+/* Internal errors go to slog in any case, so no rule needs to send them there. */
+static void put_once(enum log_destination destination, enum qvm_log_severity severity, const char *line, size_t length)
+{
+    if (destination != LOG_TO_SLOG || severity != QLV_INTERNAL)
+        put(destination, severity, line, length);
 }
 
 static void put_by_rules(const struct log_rules *own, enum qvm_log_severity severity, const char *line, size_t length)
 {
     unsigned bit = 1u << severity;
 
+    if (severity == QLV_INTERNAL)
+        put(LOG_TO_SLOG, severity, line, length);
     for (size_t n = own != NULL ? own->count : 0; n-- > 0;) /* the rightmost of a vdev's own wins */
         if (own->rules[n].severities & bit) {
-            put(own->rules[n].destination, severity, line, length);
+            put_once(own->rules[n].destination, severity, line, length);
             return;
         }
     if (vm_log_rules.count == 0 && (default_rule.severities & bit))
-        put(default_rule.destination, severity, line, length);
+        put_once(default_rule.destination, severity, line, length);
     for (size_t n = 0; n < vm_log_rules.count; n++)
         if (vm_log_rules.rules[n].severities & bit)
-            put(vm_log_rules.rules[n].destination, severity, line, length);
+            put_once(vm_log_rules.rules[n].destination, severity, line, length);
 }
 
 /* Makes one line that ends with a line break; a text that is too long is cut. */

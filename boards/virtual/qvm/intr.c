@@ -35,6 +35,18 @@ static void bind(guest_intr_t *line, vdev_t *pic, unsigned pin)
     *line = (guest_intr_t){.pic = pic, .param = pin, .src_id = sources};
 }
 
+void intr_check(void)
+{
+    const vdev_t *first = NULL;
+
+    for (vdev_t *pic = vdev_next(NULL); pic != NULL; pic = vdev_next(pic)) {
+        if (pins(pic) != 0 && first != NULL)
+            configuration_error(vdev_place(pic), "vdev %s is a second interrupt controller beside vdev %s, and would claim the same "
+                                "lines; remove it", vdev_name(pic), vdev_name(first));
+        first = pins(pic) != 0 ? pic : first;
+    }
+}
+
 void intr_resolve(guest_intr_t *line, const char *spec, const struct place *place)
 {
     size_t length = strcspn(spec, ":");

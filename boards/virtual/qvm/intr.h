@@ -8,6 +8,8 @@
 
 #include "token.h"
 
+/* After the last option: a VM has one interrupt controller with lines; a second one ends qvm. */
+void intr_check(void);
 /* Makes `line` the one that `PIC:LINE` or `apic` names; what does not exist ends qvm. */
 void intr_resolve(guest_intr_t *line, const char *spec, const struct place *place);
 /* Makes `line` pin `pin` of the VM's I/O APIC; without one it stays open. */

@@ -34,6 +34,7 @@ static void read_configuration(int count, char **words)
     }
     grammar_read(&list);
     options_complete();
+    intr_check();
     intr_add_local_apic();
     power_add();
 }

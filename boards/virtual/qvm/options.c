@@ -139,11 +139,10 @@ static void set_cpu_runmask(const char *const *arguments, const struct place *pl
     open_cpu_entry()->runmask = mask;
 }
 
-/* Adaptive partitions are QNX's own: a name is taken, and means nothing here. */
-static void set_cpu_partition(const char *const *arguments, const struct place *place)
+/* Adaptive partitions are QNX's own. */
+static void refuse_cpu_partition(const char *const *arguments, const struct place *place)
 {
-    (void)place;
-    qvm_log(QLV_WARN, "cpu partition %s: this host has no partitions", arguments[0]);
+    configuration_error(place, "cpu partition %s: this host has no partitions; remove it", arguments[0]);
 }
 
 /* --- load, cmdline -------------------------------------------------------- */
@@ -165,8 +164,12 @@ static void set_variable(const char *const *arguments, const struct place *place
 {
     const char *variable = arguments[0], *value = arguments[1];
 
+    if (strcmp(variable, "fdt-dump-file") == 0)
+        configuration_error(place, "set %s: a PC has no device tree; remove it", variable);
+    if (strncmp(variable, "host-paddr-gic", 14) == 0 || strcmp(variable, "psci-supported") == 0)
+        configuration_error(place, "set %s: that is for ARM VMs; remove it", variable);
     if (strcmp(variable, "exit-on-halt") != 0)
-        configuration_error(place, "set: there is no variable %s", variable);
+        configuration_error(place, "set: there is no variable %s; exit-on-halt is one", variable);
     if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
         configuration_error(place, "set %s: 'on' or 'off' was expected, not '%s'", variable, value);
     vm.exit_on_halt = strcmp(value, "on") == 0;
@@ -226,12 +229,12 @@ static void refuse_dump(const char *const *arguments, const struct place *place)
 static void refuse_safety(const char *const *arguments, const struct place *place)
 {
     (void)arguments;
-    configuration_error(place, "safety: there are no safety variants here");
+    configuration_error(place, "safety: there are no safety variants of vdevs here; remove it");
 }
 
 static void refuse_pass(const struct place *place)
 {
-    configuration_error(place, "pass: this qvm passes no hardware through");
+    configuration_error(place, "pass: this qvm passes no hardware through; give the VM a vdev instead");
 }
 
 /* --- Tables --------------------------------------------------------------- */
@@ -255,7 +258,7 @@ const struct option vm_options[] = {
 static const struct option cpu_options[] = {
     {"sched", 1, set_cpu_sched},
     {"runmask", 1, set_cpu_runmask},
-    {"partition", 1, set_cpu_partition},
+    {"partition", 1, refuse_cpu_partition},
     {NULL, 0, NULL},
 };
 
