@@ -80,6 +80,7 @@ class QvmBoard:
     def __init__(self, host: Host, scratch: Path) -> None:
         self.host = host
         self._scratch = scratch
+        self._last: Running | None = None
 
     def put(self, name: str, content: bytes) -> None:
         self.host.run(["sh", "-c", 'cat >"$1"', "sh", f"{DIRECTORY}/{name}"], input=content)
@@ -97,7 +98,15 @@ class QvmBoard:
 
     def start(self, *options: str, memory: tuple[str, ...] = MEMORY, load: str = "load guest") -> Running:
         """Starts qvm on the guest with these lines added to the configuration."""
-        return Running(self.host, self.host.start([QVM, *_words(memory, load, options)], DIRECTORY, "qvm", LIBRARIES))
+        self._end_last()
+        self._last = Running(self.host, self.host.start([QVM, *_words(memory, load, options)], DIRECTORY, "qvm", LIBRARIES))
+        return self._last
+
+    def _end_last(self) -> None:
+        """What a test that failed left running would stand in the way of every test after it."""
+        if self._last is not None and self._last.process.poll() is None:
+            self._last.signal("QUIT")
+            self._last.end()
 
     def run(self, *options: str, memory: tuple[str, ...] = MEMORY, load: str = "load guest") -> Ended:
         """Runs qvm on the guest with these lines added to the configuration, to its end."""

@@ -193,6 +193,7 @@ BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
         "[trial.conf:6] intr x:1: x is no interrupt controller",
     ),
     "a name twice": ((*HEAD, PIC, "vdev 8259 loc 0x20 name pic"), 65, "[trial.conf:6] the name pic is taken by another vdev"),
+    "a name of qvm's own": ((*HEAD, "vdev 8259 loc 0x20 name env"), 65, "[trial.conf:5] the name env is qvm's own in /dev/qvm; take"),
     "a PIC with a colon": (
         (*HEAD, "vdev ioapic loc 0xf8000000 intr apic name a:b"),
         65,

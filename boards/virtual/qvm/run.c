@@ -74,6 +74,7 @@ void run_shutdown(int status)
     signal(SIGALRM, on_limit);
     alarm(SHUTDOWN_LIMIT);
     stage_enter(STAGE_ENDING);
+    system_directory_state("ending");
     vcpus_stop();
     timers_stop();
     vdevs_terminate();
@@ -90,6 +91,7 @@ void run(void)
     stage_enter(STAGE_STARTING);
     vdevs_control_all(VDEV_CTRL_GUEST_STARTING);
     vcpus_start();
+    system_directory_state("running");
     while (end_requested() < 0) {
         switch (sigwaitinfo(&set, NULL)) {
         case SIGTERM:

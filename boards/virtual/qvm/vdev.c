@@ -17,6 +17,7 @@
 #include "registry.h"
 #include "running.h"
 #include "stage.h"
+#include "system_directory.h"
 
 enum { LOCK_PATIENCE = 100 * 1000 * 1000 }; /* ns that TERMINATE waits for a lock somebody may have died with */
 
@@ -52,6 +53,16 @@ const char *vdev_name(const vdev_t *vdp)
     const struct instance *instance = instance_of(vdp);
 
     return instance->name != NULL ? instance->name : instance->type;
+}
+
+const char *vdev_type(const vdev_t *vdp)
+{
+    return instance_of(vdp)->type;
+}
+
+bool vdev_is_named(const vdev_t *vdp)
+{
+    return instance_of(vdp)->name != NULL && !instance_of(vdp)->implicit;
 }
 
 const struct place *vdev_place(const vdev_t *vdp)
@@ -186,10 +197,12 @@ static void set_name(struct instance *instance, const char *const *arguments)
 {
     const vdev_t *other = vdev_find(arguments[0]);
 
-    if (arguments[0][0] == '\0' || strchr(arguments[0], '/') != NULL)
+    if (arguments[0][0] == '\0' || arguments[0][0] == '.' || strchr(arguments[0], '/') != NULL)
         configuration_error(&instance->place, "'%s' is no name for a vdev", arguments[0]);
     if ((other != NULL && other != &instance->vdev) || strcmp(arguments[0], "apic") == 0)
         configuration_error(&instance->place, "the name %s is taken by another vdev", arguments[0]);
+    if (system_directory_own(arguments[0]))
+        configuration_error(&instance->place, "the name %s is qvm's own in /dev/qvm; take another", arguments[0]);
     instance->name = arguments[0];
 }
 

@@ -40,4 +40,8 @@ vdev_t *vdev_find(const char *name);
 const struct place *vdev_place(const vdev_t *vdp);
 const struct log_rules *vdev_log_rules(const vdev_t *vdp);
 
+/* What `vdev TYPE` said, and whether it has a name of its own in /dev/qvm/SYSTEM. */
+const char *vdev_type(const vdev_t *vdp);
+bool vdev_is_named(const vdev_t *vdp);
+
 #endif
