@@ -77,8 +77,9 @@ class Running:
 class QvmBoard:
     """The board, and a directory of it for a test's files."""
 
-    def __init__(self, host: Host, scratch: Path) -> None:
-        self.host = host
+    def __init__(self, bench: Bench, scratch: Path) -> None:
+        self.bench = bench
+        self.host = bench.host
         self._scratch = scratch
         self._last: Running | None = None
 
@@ -126,4 +127,4 @@ def booted(scratch: Path) -> Iterator[QvmBoard]:
     bench = Bench(load(BOARD), Events(), scratch, "the tests of qvm")
     with bench.opened():
         bench.host.run(["mkdir", "-p", DIRECTORY])
-        yield QvmBoard(bench.host, scratch)
+        yield QvmBoard(bench, scratch)

@@ -40,7 +40,7 @@ def test_a_severity_goes_where_its_filter_says(qvm: Qvm, options: tuple[str, ...
     vdev = () if "talkative" in " ".join(options) else ("vdev talkative",)
     (qvm.directory / "trial.conf").write_text("\n".join((*BASE, *options, *vdev)))
     environment = {**os.environ, "LD_LIBRARY_PATH": str(qvm.vdevs), "ASAN_OPTIONS": SANITIZER_OPTIONS}
-    command = [qvm.program, "@trial.conf", "dryrun"]
+    command = [str(qvm.program), "@trial.conf", "dryrun"]
     done = subprocess.run(command, cwd=qvm.directory, env=environment, capture_output=True, text=True, check=False)
     assert (levels(done.stdout), levels(done.stderr)) == (sorted(stdout), sorted(stderr))
 
