@@ -52,10 +52,10 @@ class Running:
         while text not in self.console():
             assert not deadline.expired, f"{text!r} was not printed: {self.console()!r}, {self.messages()!r}"
 
-    def await_message(self, text: str) -> None:
-        """Until qvm has said it."""
+    def await_message(self, text: str, times: int = 1) -> None:
+        """Until qvm has said it so often."""
         deadline = Deadline.after(SECONDS, text)
-        while text not in self.messages():
+        while self.messages().count(text) < times:
             assert not deadline.expired, f"{text!r} was not said: {self.messages()!r}"
 
     def console(self) -> str:

@@ -30,6 +30,7 @@ struct log_rules vm_log_rules;
 
 static _Thread_local const struct vdev_s *reporting;
 static _Thread_local char report_line[LINE_LENGTH];
+static _Thread_local FILE *report_text;
 
 /* --- Rules --------------------------------------------------------------- */
 
@@ -205,9 +206,18 @@ void qvm_fatal(unsigned source, const char *fmt, ...)
 
 static void report_flush(void)
 {
-    if (report_line[0] != '\0')
+    if (report_line[0] != '\0' && report_text != NULL && reporting != NULL)
+        fprintf(report_text, "[vdev %s] %s\n", vdev_name(reporting), report_line);
+    else if (report_line[0] != '\0' && report_text != NULL)
+        fprintf(report_text, "%s\n", report_line);
+    else if (report_line[0] != '\0')
         vdev_logf(QL_QVM_INFO, reporting, "%s", report_line);
     report_line[0] = '\0';
+}
+
+void report_to(FILE *text)
+{
+    report_text = text;
 }
 
 void report_begin(const struct vdev_s *vdp)

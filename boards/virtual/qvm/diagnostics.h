@@ -5,6 +5,7 @@
 #define QVM_DIAGNOSTICS_H
 
 #include <stdarg.h>
+#include <stdio.h>
 
 #include <qvm/log.h>
 
@@ -47,6 +48,7 @@ extern struct log_rules vm_log_rules;
 const char *log_rules_add(struct log_rules *rules, const char *filters, const char *destination);
 
 /* Text that a VDEV_CTRL_STATUS callback gives to qvm_report(): logged line by line at info level as the vdev's. */
+void report_to(FILE *text); /* not logged but written there, with the vdev's name; NULL: logged */
 void report_begin(const struct vdev_s *vdp);
 void report_end(void);
 

@@ -14,6 +14,7 @@
 
 #include "allocate.h"
 #include "diagnostics.h"
+#include "dump.h"
 #include "load.h"
 #include "memory.h"
 #include "thread.h"
@@ -220,10 +221,9 @@ static void set_tolerance(const char *const *arguments, const struct place *plac
     vm.tolerance = (unsigned)microseconds;
 }
 
-static void refuse_dump(const char *const *arguments, const struct place *place)
+static void set_dump(const char *const *arguments, const struct place *place)
 {
-    (void)arguments;
-    configuration_error(place, "dump: this qvm writes no dumps");
+    dump_set(arguments[0], place);
 }
 
 static void refuse_safety(const char *const *arguments, const struct place *place)
@@ -250,7 +250,7 @@ const struct option vm_options[] = {
     {"logger", 2, add_logger},
     {"unsupported", 2, set_unsupported},
     {"tolerance", 1, set_tolerance},
-    {"dump", 1, refuse_dump},
+    {"dump", 1, set_dump},
     {"safety", 0, refuse_safety},
     {NULL, 0, NULL},
 };

@@ -13,6 +13,7 @@
 #include <qvm/vdev-core.h>
 
 #include "diagnostics.h"
+#include "dump.h"
 #include "end.h"
 #include "running.h"
 #include "stage.h"
@@ -48,11 +49,13 @@ void run_block_signals(void)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-static void report_status(void)
+void run_report(FILE *text)
 {
-    qvm_log(QLV_INFO, "system %s: %lu guest exits, %lu of them ports, %lu memory", vm.name, vcpus_exits(EXIT_ALL),
-            vcpus_exits(EXIT_PORT), vcpus_exits(EXIT_MEMORY));
+    report_to(text);
+    qvm_report("system %s: %lu guest exits, %lu of them ports, %lu memory\n", vm.name, vcpus_exits(EXIT_ALL), vcpus_exits(EXIT_PORT),
+               vcpus_exits(EXIT_MEMORY));
     vdevs_control_all(VDEV_CTRL_STATUS);
+    report_to(NULL);
 }
 
 /* A vdev does not let us end: name it, and leave with the status that was asked for when a vdev asked for it. */
@@ -104,10 +107,10 @@ void run(void)
             end_request(GTC_POWER_CUT);
             break;
         case SIGUSR1:
-            report_status();
+            run_report(NULL);
             break;
         case SIGUSR2:
-            qvm_log(QLV_WARN, "no dump is written: this qvm has no `dump` option");
+            dump_write();
             break;
         }
     }

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 #include <qvm/vdev-core.h>
 
@@ -29,6 +30,8 @@
 #include "unsupported.h"
 #include "vm.h"
 
+enum { PAUSE_LIMIT = 1 }; /* seconds */
+
 struct guest_cpu {
     const struct cpu_entry *entry;
     int file;
@@ -39,11 +42,15 @@ struct guest_cpu {
     atomic_ulong exits[EXIT_KINDS];
     int raised;         /* the exception to deliver, or -1 */
     struct kvm_regs at; /* the registers when it was raised */
+    bool parked;        /* under `parking`; then its registers are in `registers` */
+    struct vcpu_registers registers;
 };
 
 static struct guest_cpu *vcpus;
 static size_t made, started;
-static atomic_bool stopping;
+static atomic_bool stopping, pausing;
+static pthread_mutex_t parking = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t parked_or_not = PTHREAD_COND_INITIALIZER;
 
 static int kick_signal(void)
 {
@@ -53,6 +60,16 @@ static int kick_signal(void)
 static void on_kick(int signal)
 {
     (void)signal; /* its only use is to make KVM_RUN return */
+}
+
+/* Makes every vCPU leave the guest. Set what it shall see then before. */
+static void kick(void)
+{
+    for (size_t n = 0; n < started; n++)
+        if (!atomic_load(&vcpus[n].done)) {
+            vcpus[n].run->immediate_exit = 1;
+            pthread_kill(vcpus[n].thread, kick_signal());
+        }
 }
 
 /* --- Exits ---------------------------------------------------------------- */
@@ -168,6 +185,68 @@ const char *vcpu_state(const struct guest_cpu *vcpu, char *text, size_t size)
     return text;
 }
 
+/* --- Pauses --------------------------------------------------------------- */
+
+/* The access that is under way is completed first, or the registers would not have its result. */
+static void park(struct guest_cpu *vcpu)
+{
+    vcpu->run->immediate_exit = 1;
+    while (ioctl(vcpu->file, KVM_RUN, 0) == 0)
+        on_exit_reason(vcpu);
+    if (vcpu->raised >= 0)
+        deliver_exception(vcpu);
+    vcpu->run->immediate_exit = 0; /* whoever set it meanwhile has set `stopping` before */
+    pthread_mutex_lock(&parking);
+    vcpu->parked = ioctl(vcpu->file, KVM_GET_REGS, &vcpu->registers.regs) == 0 &&
+                   ioctl(vcpu->file, KVM_GET_SREGS, &vcpu->registers.sregs) == 0;
+    pthread_cond_broadcast(&parked_or_not);
+    while (atomic_load(&pausing))
+        pthread_cond_wait(&parked_or_not, &parking);
+    vcpu->parked = false;
+    pthread_mutex_unlock(&parking);
+}
+
+void vcpus_pause(void)
+{
+    struct timespec limit;
+
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += PAUSE_LIMIT;
+    atomic_store(&pausing, true);
+    kick();
+    pthread_mutex_lock(&parking);
+    for (size_t n = 0; n < started; n++) {
+        int error = 0;
+        while (!vcpus[n].parked && !atomic_load(&vcpus[n].done) && error == 0)
+            error = pthread_cond_timedwait(&parked_or_not, &parking, &limit);
+        if (error != 0)
+            qvm_log(QLV_WARN, "vcpu%zu does not stop: it is in vdev %s", n, vcpus_stuck_in() != NULL ? vcpus_stuck_in() : "(none)");
+    }
+    pthread_mutex_unlock(&parking);
+}
+
+void vcpus_resume(void)
+{
+    pthread_mutex_lock(&parking);
+    atomic_store(&pausing, false);
+    pthread_cond_broadcast(&parked_or_not);
+    pthread_mutex_unlock(&parking);
+}
+
+size_t vcpus_count(void)
+{
+    return made;
+}
+
+bool vcpus_registers(size_t number, struct vcpu_registers *registers)
+{
+    pthread_mutex_lock(&parking);
+    bool parked = vcpus[number].parked;
+    *registers = vcpus[number].registers;
+    pthread_mutex_unlock(&parking);
+    return parked;
+}
+
 /* --- Threads -------------------------------------------------------------- */
 
 static void apply_entry(const struct cpu_entry *entry)
@@ -203,6 +282,8 @@ static void *run_guest(void *arg)
             run_error(STATUS_FATAL_AFTER_START, "the kernel refused KVM_RUN: %s", strerror(errno));
         if (vcpu->raised >= 0)
             deliver_exception(vcpu);
+        if (atomic_load(&pausing))
+            park(vcpu);
         if (end_requested() >= 0)
             break;
     }
@@ -241,11 +322,7 @@ void vcpus_start(void)
 void vcpus_stop(void)
 {
     atomic_store(&stopping, true);
-    for (size_t n = 0; n < started; n++)
-        if (!atomic_load(&vcpus[n].done)) {
-            vcpus[n].run->immediate_exit = 1;
-            pthread_kill(vcpus[n].thread, kick_signal());
-        }
+    kick();
     for (size_t n = 0; n < started; n++)
         pthread_join(vcpus[n].thread, NULL);
     started = 0;

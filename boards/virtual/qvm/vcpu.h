@@ -4,6 +4,8 @@
 #ifndef QVM_VCPU_H
 #define QVM_VCPU_H
 
+#include <linux/kvm.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +22,17 @@ void vcpus_set_entry(const struct vcpu_entry *entry);
 void vcpus_start(void);
 /* Stops and joins them all. A vCPU that is inside a vdev is waited for. */
 void vcpus_stop(void);
+
+/* Stops every vCPU between two instructions, and lets them go on; main thread only. One that is inside a vdev is not waited for long. */
+void vcpus_pause(void);
+void vcpus_resume(void);
+size_t vcpus_count(void);
+struct vcpu_registers {
+    struct kvm_regs regs;
+    struct kvm_sregs sregs;
+};
+/* Of a paused vCPU; false when it could not be paused. */
+bool vcpus_registers(size_t number, struct vcpu_registers *registers);
 
 /* On the vCPU's own thread, while it serves an exit: the instruction it is at ends with this exception, error code 0. */
 void vcpu_raise(struct guest_cpu *vcpu, unsigned vector);
