@@ -60,8 +60,9 @@ test: setup
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
 	@$(VENV)/bin/pytest suites/harness
 
-# What is too long for every change: the ends of a run, twenty times.
+# What is too long for every change: the ends of a run, twenty times; a hundred thousand damaged VM configurations.
 soak: setup
+	@HARNESS_FILES=100000 $(VENV)/bin/pytest suites/harness/test_qvm_parser.py
 	@HARNESS_ROUNDS=4 $(VENV)/bin/pytest suites/harness/test_ends.py
 
 # Ratios to a bare boot of the same machine and kernel.

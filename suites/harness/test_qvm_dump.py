@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from elftools.elf.segments import NoteSegment
 
 from suites.harness.qvm_board import DIRECTORY, SYSTEM, QvmBoard, Running
 
@@ -73,7 +74,9 @@ def test_a_dump_holds_registers_memory_and_the_vdevs_status(qvm_board: QvmBoard,
     assert MARK in memory(core, 1 << 20, 4096)
     counters = [struct.unpack("<I", memory(dump, 0x200000, 4))[0] for dump in (core, later)]
     assert 0 < counters[0] < counters[1]
-    notes = list(next(core.iter_segments("PT_NOTE")).iter_notes())
+    [segment] = core.iter_segments("PT_NOTE")
+    assert isinstance(segment, NoteSegment)
+    notes = list(segment.iter_notes())
     assert [note["n_name"] for note in notes] == ["CORE", "QVM", "CORE", "QVM", "QVM"]
     registers = struct.unpack_from("<27Q", notes[0]["n_descdata"], 112)
     assert (registers[RBX], registers[RIP] >> 12) == (0x1234ABCD, 0x100)
