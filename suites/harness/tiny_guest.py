@@ -28,6 +28,10 @@ PROLOGUE = r"""
     call print_number
 .endm
 .macro stop
+    mov $0x3fd, %dx             # until the last character has left: a reset would lose it
+9:  in %dx, %al
+    test $0x40, %al
+    jz 9b
     mov $0xcf9, %dx
     mov $6, %al
     out %al, %dx
