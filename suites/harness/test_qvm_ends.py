@@ -9,7 +9,7 @@ from suites.harness.qvm_board import SYSTEM, QvmBoard
 READ_VDEV = "mov $0x300, %dx\n in %dx, %al\n stop\n"
 WAIT = 'print "waiting"\n halt\n'
 TRIPLE_FAULT = "push $0\n push $0\n lidt (%esp)\n int3\n"
-POWER_OFF = "mov $0x604, %dx\n mov $0x3400, %ax\n out %ax, %dx\n halt\n"
+POWER_OFF = "flush\n mov $0x604, %dx\n mov $0x3400, %ax\n out %ax, %dx\n halt\n"
 
 
 @pytest.mark.parametrize("body", ["stop\n", TRIPLE_FAULT, POWER_OFF], ids=["reset", "triple fault", "power off"])

@@ -1,8 +1,9 @@
 """Guests of a few instructions for the tests of qvm: assembled here, with a UART to print on and a port to reset by.
 
 A body starts at `start` in 32-bit protected mode with flat segments, as qvm starts an image, and may use `print "TEXT"`,
-`print_hex REGISTER` (both clobber EAX, ECX, EDX, ESI, EBP), `stop` (resets the PC: qvm ends with 0), `halt` (until the power is cut)
-and `catch VECTOR`: from then on that exception prints its number, its error code and the address it has for the instruction, and stops.
+`print_hex REGISTER` (both clobber EAX, ECX, EDX, ESI, EBP), `flush` (waits until the last character has left: the end of the VM loses
+it), `stop` (`flush`, then resets the PC: qvm ends with 0), `halt` (until the power is cut) and `catch VECTOR`: from then on that
+exception prints its number, its error code and the address it has for the instruction, and stops.
 `catch` is for images that are linked for where they are.
 """
 
@@ -27,11 +28,14 @@ PROLOGUE = r"""
     mov \register, %ebp
     call print_number
 .endm
-.macro stop
-    mov $0x3fd, %dx             # until the last character has left: a reset would lose it
+.macro flush
+    mov $0x3fd, %dx
 9:  in %dx, %al
     test $0x40, %al
     jz 9b
+.endm
+.macro stop
+    flush
     mov $0xcf9, %dx
     mov $6, %al
     out %al, %dx
