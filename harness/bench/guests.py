@@ -1,4 +1,4 @@
-"""Linux guests on a bench, one at a time: they share the board's line for the guest's console.
+"""Linux guests on a bench, one at a time on each line that carries a guest's console.
 
 A guest that runs already with the wanted command line is handed out again; booting one is what a run spends most of its time on.
 The invariant: no guest outlives `stop`, and nothing of it stays on the host but the images in the store.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.bench.bench import Bench
 from harness.bench.plan import VdevOption
@@ -24,36 +25,49 @@ QUIET = ("loglevel=4",)
 """A full kernel log at 115200 bit/s is most of a boot's time; the log itself keeps everything (`LinuxGuest.kernel_log`)."""
 
 
-class LinuxGuests:
-    """Boots stock Linux on the vdevs under test: ttyS0 is the console, ttyS1 is bridged to the board's first free line."""
+class Recipe(NamedTuple):
+    """What tests vary of a guest."""
 
-    def __init__(self, bench: Bench, deployment: Deployment, options: Sequence[VdevOption], evidence: Path) -> None:
+    arguments: tuple[str, ...] = ()
+    kernel: str = linux.STABLE
+    ports: tuple[str, ...] | None = None
+
+
+class LinuxGuests:
+    """Boots stock Linux on the vdevs under test: ttyS0 is the console, ttyS1 is bridged to the board's first free line.
+
+    With `line` the console is that line, and there is no second port: such guests run beside those of the guest's console.
+    """
+
+    def __init__(self, bench: Bench, deployment: Deployment, options: Sequence[VdevOption], evidence: Path, line: str = "") -> None:
         self._bench = bench
         self._deployment = deployment
         self._options = options
         self._evidence = evidence
-        self._images: dict[Path, str] | None = None
+        self._line = line
+        self._store: dict[str, dict[Path, str]] = {}
+        """By kernel, where its files are on the host."""
         self._vm: Qvm | None = None
         self._guest: LinuxGuest | None = None
-        self._arguments: tuple[str, ...] = ()
+        self._recipe: Recipe | None = None
         self._boot = 0
         """The boot of the host in which the guest was started."""
         self._count = 0
 
-    def configuration(self, arguments: Sequence[str] = ()) -> Configuration:
-        """The documented Linux VM with `arguments` on the guest's command line and the run's own vdev options."""
+    def configuration(self, recipe: Recipe) -> Configuration:
+        """The documented Linux VM with the run's own vdev options."""
         board = self._bench.board
-        images = linux.build(report=lambda text: self._bench.events.emit("progress", text=text))
-        if self._images is None:
-            self._images = GuestStore(self._bench.host, board.host.store, self._bench.events).keep(images.files)
+        images = linux.build(recipe.kernel, report=lambda text: self._bench.events.emit("progress", text=text))
+        if recipe.kernel not in self._store:
+            self._store[recipe.kernel] = GuestStore(self._bench.host, board.host.store, self._bench.events).keep(images.files)
         self._count += 1
         configuration = linux_configuration(
-            f"linux-{self._bench.nonce}-{self._count}",
-            kernel=self._images[images.kernel],
-            initrd=self._images[images.initrd],
-            console=board.vm.console_device,
-            second_port=next((line.device for line in board.line.values() if line.device), None),
-            cmdline=(*QUIET, *arguments),
+            f"linux-{self._bench.nonce}-{self._line}{self._count}",
+            kernel=self._store[recipe.kernel][images.kernel],
+            initrd=self._store[recipe.kernel][images.initrd],
+            console=board.line[self._line].device if self._line else board.vm.console_device,
+            further_ports=self._further_ports() if recipe.ports is None else recipe.ports,
+            cmdline=(*QUIET, *recipe.arguments),
         )
         for option in self._options:
             configuration = add_option(configuration, option.vdev, option.option, option.value)
@@ -62,25 +76,29 @@ class LinuxGuests:
     def dryrun(self) -> DryrunResult:
         """`qvm @FILE dryrun` on the host. The guest that may be running has its devices open, so it is shut down first."""
         self.stop()
-        return self._qvm(()).dryrun(self._deadline("qvm_start", "the end of qvm's dryrun"))
+        return self._qvm(Recipe()).dryrun(self._deadline("qvm_start", "the end of qvm's dryrun"))
 
     def refusal(self) -> str:
         """Why qvm refuses the configuration, in its own words; empty when it does not."""
         result = self.dryrun()
         return " ".join(result.output.split("\n")).strip() if result.status in CONFIGURATION_FAILED else ""
 
-    def boot(self, arguments: Sequence[str] = ()) -> LinuxGuest:
-        """A guest with its shell, booted with these words on its command line, or the one that runs with them already."""
+    def boot(self, arguments: Sequence[str] = (), *, kernel: str = linux.STABLE, ports: Sequence[str] | None = None) -> LinuxGuest:
+        """A guest with its shell, booted with these words on its command line, or the one that runs with them already.
+
+        `kernel` is what `linux.build` takes; `ports` are the `hostdev` of ttyS1 to ttyS3, by default the board's first free line.
+        """
+        recipe = Recipe(tuple(arguments), kernel, None if ports is None else tuple(ports))
         vm = self._present_vm()
-        if vm is not None and vm.running and self._guest is not None and self._arguments == tuple(arguments):
+        if vm is not None and vm.running and self._guest is not None and self._recipe == recipe:
             return self._guest
         self.stop()
-        vm = self._vm = self._qvm(arguments)
+        vm = self._vm = self._qvm(recipe)
         self._boot = self._bench.boots
-        guest = LinuxGuest(self._bench.console("guest"), vm, self._bench.events, self._bench.board.seconds("guest_command"))
+        guest = LinuxGuest(self._bench.console(self._line or "guest"), vm, self._bench.events, self._bench.board.seconds("guest_command"))
         board = self._bench.board
         guest.boot(board.seconds("qvm_start"), board.seconds("guest_boot"), board.seconds("shell"))
-        self._guest, self._arguments = guest, tuple(arguments)
+        self._guest, self._recipe = guest, recipe
         return guest
 
     def stop(self) -> Ending:
@@ -104,9 +122,13 @@ class LinuxGuests:
         """The VM that was started last, unless the host has been switched off since."""
         return self._vm if self._boot == self._bench.boots else None
 
-    def _qvm(self, arguments: Sequence[str]) -> Qvm:
+    def _further_ports(self) -> list[str]:
+        """The board's first free line; none for a guest whose own console is one."""
+        return [] if self._line else [line.device for line in self._bench.board.line.values() if line.device][:1]
+
+    def _qvm(self, recipe: Recipe) -> Qvm:
         bench = self._bench
-        configuration = self.configuration(arguments)
+        configuration = self.configuration(recipe)
         return Qvm(bench.host, configuration, self._deployment, program=bench.board.host.qvm, evidence=self._evidence, events=bench.events)
 
     def _deadline(self, phase: Phase, awaited: str) -> Deadline:

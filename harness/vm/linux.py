@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.vm.model import Configuration, Cpu, Load, Memory, Ram, Reserve, Rom, Unsupported, Vdev, vdev
 
 KIB, MIB = 1 << 10, 1 << 20
 
 PIC = "myioapic"
 LOW_MEMORY = 0xA0000
-SER2_LOC, SER2_LINE = "io:0x2f8", 3
+PORTS = ((0x3F8, 4), (0x2F8, 3), (0x3E8, 4), (0x2E8, 3))
+"""I/O base and interrupt line of a PC's four ports, as a Linux kernel looks for them: two share a line."""
 
 BASE_CMDLINE = ("pmtmr=0", "nolapic_timer", "hpet=disable", "reboot=t", "pci=off", "console=ttyS0,115200n8")
 """The documented example's words without its disk. `hpet=disable` and `nolapic_timer` leave the 8254 as the tick (devices.md 3.5)."""
@@ -20,7 +23,7 @@ def linux_configuration(
     initrd: str,
     console: str,
     *,
-    second_port: str | None = None,
+    further_ports: Sequence[str] = (),
     ram: int = 256 * MIB,
     cpus: int = 1,
     cmdline: tuple[str, ...] = (),
@@ -28,7 +31,7 @@ def linux_configuration(
 ) -> Configuration:
     """A VM with I/O APIC, PIT, UART and the two dummy 8259.
 
-    `console` is the host device behind ttyS0, `second_port` the one behind ttyS1; `ram` is in bytes, `cmdline` is added to
+    `console` is the `hostdev` of ttyS0, `further_ports` are those of ttyS1 to ttyS3; `ram` is in bytes, `cmdline` is added to
     `BASE_CMDLINE`. Paths are the host's.
     """
     return Configuration(
@@ -38,7 +41,7 @@ def linux_configuration(
         unsupported=(Unsupported("reference", unsupported_reference),),
         loads=(Load(kernel), Load(initrd, "initrd")),
         cmdline=" ".join((*BASE_CMDLINE, *cmdline)),
-        vdevs=vdevs(console, second_port),
+        vdevs=vdevs(console, further_ports),
     )
 
 
@@ -52,11 +55,11 @@ def memory(ram: int) -> tuple[Memory, ...]:
     )
 
 
-def vdevs(console: str, second_port: str | None = None) -> tuple[Vdev, ...]:
+def vdevs(console: str, further_ports: Sequence[str] = ()) -> tuple[Vdev, ...]:
     """The devices of the VM, ports in the order of Linux's names."""
     ports = [vdev("ser8250", hostdev=console, intr=f"{PIC}:4", name="ttyS0")]
-    if second_port is not None:
-        ports.append(vdev("ser8250", loc=SER2_LOC, hostdev=second_port, intr=f"{PIC}:{SER2_LINE}", name="ttyS1"))
+    for number, (device, (base, line)) in enumerate(zip(further_ports, PORTS[1:], strict=False), start=1):
+        ports.append(vdev("ser8250", loc=f"io:{base:#x}", hostdev=device, intr=f"{PIC}:{line}", name=f"ttyS{number}"))
     return (
         vdev("ioapic", loc="0xf8000000", intr="apic", name=PIC),
         *ports,

@@ -65,7 +65,7 @@ set exit-on-halt off
 
 
 def linux() -> Configuration:
-    return linux_configuration("guest-1", "/data/vmlinuz", "/data/initrd", "/dev/ser3", second_port="/dev/ser2")
+    return linux_configuration("guest-1", "/data/vmlinuz", "/data/initrd", "/dev/ser3", further_ports=["/dev/ser2"])
 
 
 def test_the_documented_example_is_read_as_it_is_meant() -> None:

@@ -2,10 +2,12 @@
 
 from harness.guest.linux.background import Background, GuestCommandFailed
 from harness.guest.linux.guest import GuestNotUp, GuestUnresponsive, LinuxGuest
-from harness.guest.linux.image import GuestImages, build
+from harness.guest.linux.image import NEWER, STABLE, GuestImages, build
 from harness.guest.linux.interrupts import Interrupt, parse_interrupts
 
 __all__ = [
+    "NEWER",
+    "STABLE",
     "Background",
     "GuestCommandFailed",
     "GuestImages",

@@ -16,7 +16,10 @@ import msgspec
 from harness.boardfile import checkout
 from harness.guest import debian, initrd, modules
 
-KERNEL_META = "linux-image-cloud-amd64"
+STABLE = ""
+"""Stands for the kernel of the Debian release at hand: 6.1 on Debian 12."""
+NEWER = "6.12"
+"""The second kernel that suites judge by: Debian 12 has it beside its own."""
 PROGRAMS = {
     "bin/busybox": ("busybox-static", "bin/busybox"),
     "bin/cksum": ("coreutils", "usr/bin/cksum"),
@@ -50,47 +53,52 @@ class GuestImages(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build(
+    kernel: str = STABLE,
     *,
-    kernel_meta: str = KERNEL_META,
     output: Path | None = None,
     cache: Path | None = None,
     report: Report = print,
 ) -> GuestImages:
     """The images made from the packages in `cache` (downloaded when it lacks them), built only when `output` has none of them yet.
 
-    `kernel_meta` is the Debian package that stands for the newest kernel of a flavour. `report` hears of what takes time.
+    `kernel` is a version that Debian has a cloud kernel of: `6.12`. `report` hears of what takes time.
     Both directories are below the checkout's `build` by default. Raises `UseError`.
     """
     output = output or checkout() / "build" / "guests"
     cache = cache or checkout() / "build" / "cache" / "debian"
-    kernel = debian.kernel_package(kernel_meta, cache)
-    debs = debian.fetch([kernel, *dict.fromkeys(package for package, _ in PROGRAMS.values())], cache, report=report)
+    package = debian.kernel_package(meta_package(kernel), cache)
+    debs = debian.fetch([package, *dict.fromkeys(name for name, _ in PROGRAMS.values())], cache, report=report)
     manifest = output / f"linux-{_key(debs)}.json"
     found = _read(manifest)
     if found is not None:
         return found
-    report(f"building the Linux guest from {kernel}")
+    report(f"building the Linux guest from {package}")
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".linux-", dir=output) as scratch:
-        images = _build(kernel, debs, Path(scratch), output)
+        images = _build(package, debs, Path(scratch), output)
     _replace(manifest, msgspec.json.format(msgspec.json.encode(images, enc_hook=lambda path: path.name)))
     return images
 
 
-def _build(kernel: str, debs: dict[str, Path], scratch: Path, output: Path) -> GuestImages:
+def meta_package(kernel: str = STABLE) -> str:
+    """The Debian package that stands for the newest build of a kernel."""
+    return f"linux-image-{kernel}-cloud-amd64" if kernel else "linux-image-cloud-amd64"
+
+
+def _build(package: str, debs: dict[str, Path], scratch: Path, output: Path) -> GuestImages:
     unpacked, tree = scratch / "packages", scratch / "tree"
-    for package, deb in debs.items():
-        debian.unpack(deb, unpacked / package)
-    version = kernel.removeprefix("linux-image-")
+    for name, deb in debs.items():
+        debian.unpack(deb, unpacked / name)
+    version = package.removeprefix("linux-image-")
     for name in ("bin", "dev", "lib", "lib64", "modules", "proc", "sys", "tmp"):
         (tree / name).mkdir(parents=True)
-    for target, (package, source) in PROGRAMS.items():
-        _install(unpacked / package / source, tree / target)
+    for target, (owner, source) in PROGRAMS.items():
+        _install(unpacked / owner / source, tree / target)
     _install(INIT, tree / "init")
-    for place, module in enumerate(modules.load_order(MODULES, unpacked / kernel / "lib" / "modules" / version)):
-        shutil.copyfile(module, tree / "modules" / f"{place:02}-{module.name}")
+    for place, module in enumerate(modules.load_order(MODULES, unpacked / package / "lib" / "modules" / version)):
+        (tree / "modules" / f"{place:02}-{modules.name_of(module)}.ko").write_bytes(modules.content(module))
     packed = initrd.pack(tree, scratch / "initrd", compress=False)
-    kernel_file, kernel_sha1 = _keep(unpacked / kernel / "boot" / f"vmlinuz-{version}", output, f"vmlinuz-{version}")
+    kernel_file, kernel_sha1 = _keep(unpacked / package / "boot" / f"vmlinuz-{version}", output, f"vmlinuz-{version}")
     initrd_file, initrd_sha1 = _keep(packed, output, f"initrd-{version}")
     return GuestImages(
         kernel=kernel_file,
