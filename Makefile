@@ -28,6 +28,7 @@ VDEV_OBJECTS := $(VDEVS:%=build/virtual/vdevs/vdev-%.so)
 setup: packages $(VENV)/.complete build/virtual/qvm $(VDEV_OBJECTS)
 	@$(PYTHON) -m boards.virtual.image --output build/virtual/image
 	@$(VENV)/bin/harness guest build linux >/dev/null
+	@$(VENV)/bin/harness guest build linux --kernel 6.12 >/dev/null || echo "tests on the newer kernel will be skipped"
 
 packages:
 	@missing="$(strip $(MISSING))"; if [ -n "$$missing" ]; then \
@@ -60,10 +61,12 @@ test: setup
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
 	@$(VENV)/bin/pytest suites/harness
 
-# What is too long for every change: the ends of a run, twenty times; a hundred thousand damaged VM configurations.
+# What is too long for every change: the ends of a run, twenty times; a hundred thousand damaged VM configurations; a MiB
+# through a port each way.
 soak: setup
 	@HARNESS_FILES=100000 $(VENV)/bin/pytest suites/harness/test_qvm_parser.py
 	@HARNESS_ROUNDS=4 $(VENV)/bin/pytest suites/harness/test_ends.py
+	@HARNESS_KIB=1024 $(VENV)/bin/pytest --board=$(BOARD) suites/ser8250/test_bridge.py
 
 # Ratios to a bare boot of the same machine and kernel.
 benchmark: setup

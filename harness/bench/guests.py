@@ -29,6 +29,7 @@ class Recipe(NamedTuple):
     """What tests vary of a guest."""
 
     arguments: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     kernel: str = linux.STABLE
     ports: tuple[str, ...] | None = None
 
@@ -68,6 +69,7 @@ class LinuxGuests:
             console=board.line[self._line].device if self._line else board.vm.console_device,
             further_ports=self._further_ports() if recipe.ports is None else recipe.ports,
             cmdline=(*QUIET, *recipe.arguments),
+            without=recipe.without,
         )
         for option in self._options:
             configuration = add_option(configuration, option.vdev, option.option, option.value)
@@ -83,12 +85,20 @@ class LinuxGuests:
         result = self.dryrun()
         return " ".join(result.output.split("\n")).strip() if result.status in CONFIGURATION_FAILED else ""
 
-    def boot(self, arguments: Sequence[str] = (), *, kernel: str = linux.STABLE, ports: Sequence[str] | None = None) -> LinuxGuest:
+    def boot(
+        self,
+        arguments: Sequence[str] = (),
+        *,
+        without: Sequence[str] = (),
+        kernel: str = linux.STABLE,
+        ports: Sequence[str] | None = None,
+    ) -> LinuxGuest:
         """A guest with its shell, booted with these words on its command line, or the one that runs with them already.
 
-        `kernel` is what `linux.build` takes; `ports` are the `hostdev` of ttyS1 to ttyS3, by default the board's first free line.
+        `without` takes words off the documented command line; `kernel` is what `linux.build` takes; `ports` are the `hostdev` of ttyS1
+        to ttyS3, by default the board's first free line.
         """
-        recipe = Recipe(tuple(arguments), kernel, None if ports is None else tuple(ports))
+        recipe = Recipe(tuple(arguments), tuple(without), kernel, None if ports is None else tuple(ports))
         vm = self._present_vm()
         if vm is not None and vm.running and self._guest is not None and self._recipe == recipe:
             return self._guest

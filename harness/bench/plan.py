@@ -57,7 +57,7 @@ class Plan:
 
 
 def _types() -> list[str]:
-    return sorted({vdev.type for vdev in linux.vdevs("console", "second port")})
+    return sorted({vdev.type for vdev in linux.vdevs("console", ["second port"])})
 
 
 def _for_a_known_vdev(option: VdevOption) -> VdevOption:

@@ -172,7 +172,7 @@ class Tables(Table, frozen=True):
     vdevs: Vdevs = Vdevs()
     timing: Timing = Timing()
     features: tuple[str, ...] = ()
-    """What this board can do that not every board can: `line.rx_errors`."""
+    """What this board can do that not every board can, as boards/README.md lists it: `line.rx_errors`."""
     claims: dict[str, Claim] = {}
     """What its documentation leaves open about a vdev, decided or not: `timer8254.port61`."""
 

@@ -83,9 +83,14 @@ def vdev_defects(file: Annotated[Path, typer.Argument(help="A vdev-NAME.so.")]) 
     typer.echo(tables.defects(file))
 
 
+Kernel = Annotated[
+    str, typer.Option(metavar="VERSION", help="A version Debian has as linux-image-VERSION-cloud-amd64: 6.12. Default: the release's own.")
+]
+
+
 @guest.command("build")
-def guest_build(name: Annotated[Guest, typer.Argument(help="Which guest.")]) -> None:
+def guest_build(name: Annotated[Guest, typer.Argument(help="Which guest.")], kernel: Kernel = "") -> None:
     """Build a guest's images, or find those built before, and print where they are."""
     from harness.cli import tables
 
-    typer.echo(tables.guest_images(name, report=lambda line: typer.echo(line, err=True)))
+    typer.echo(tables.guest_images(name, kernel, report=lambda line: typer.echo(line, err=True)))

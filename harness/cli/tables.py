@@ -45,11 +45,11 @@ def defects(path: Path) -> str:
     return columns([(defect.name, " ".join(defect.lines), defect.summary) for defect in found]) if found else f"{path} carries no defects"
 
 
-def guest_images(name: str, report: Callable[[str], None]) -> str:
+def guest_images(name: str, kernel: str, report: Callable[[str], None]) -> str:
     """Builds a guest's images and says where each lies and what it is."""
     from harness.guest import linux
 
-    images = {"linux": linux.build}[name](report=report)
+    images = {"linux": linux.build}[name](kernel, report=report)
     return columns([(str(path), f"sha1 {digest}") for path, digest in images.files.items()])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -101,6 +102,19 @@ class Console:
                 else:
                     self._pace(begin + at * BITS_PER_BYTE / self.baud)
 
+    def configure(self, baud: int, data_bits: int = 8, parity: str = "N", stop_bits: int = 1) -> None:
+        """Sets the port's speed and format; parity is one of `NEOMS`. Raises `ConsoleDead` or `WriteStalled`."""
+        self._with_port(lambda port: port.configure(baud, data_bits, parity, stop_bits))
+        self.baud = baud
+
+    def request_to_send(self, on: bool) -> None:
+        """Drives the port's RTS, as nothing else here does. Raises as `configure`."""
+        self._with_port(lambda port: port.request_to_send(on))
+
+    def send_break(self, seconds: float) -> None:
+        """Holds the line in break; a pty carries none. Raises as `configure`."""
+        self._with_port(lambda port: port.send_break(seconds))
+
     def answers(self, data: bytes, within: float) -> bool:
         """Sends bytes and says whether anything at all comes back within some seconds."""
         before, deadline = self.offset, Deadline.after(within, "any answer", self._clock)
@@ -130,6 +144,16 @@ class Console:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _with_port(self, action: Callable[[Port], None]) -> None:
+        self._check()
+        with self._writing, self._using:
+            try:
+                if self._port is None:
+                    raise PortGone(self._note())
+                action(self._port)
+            except PortGone as reason:
+                raise WriteStalled(f"the settings of console {self.name} cannot be changed: {reason}", "check its port") from None
 
     def _hand_over(self, piece: bytes, deadline: Deadline) -> None:
         while piece:

@@ -79,6 +79,27 @@ class Port:
         except (OSError, TypeError) as error:
             raise PortGone(str(error)) from error
 
+    def configure(self, baud: int, data_bits: int, parity: str, stop_bits: float) -> None:
+        """Sets the speed and the format, as far as the device knows such a thing; a pty takes the speed only. Raises `PortGone`."""
+        try:
+            self._serial.apply_settings({"baudrate": baud, "bytesize": data_bits, "parity": parity, "stopbits": stop_bits})
+        except (OSError, ValueError) as error:
+            raise PortGone(str(error)) from error
+
+    def request_to_send(self, on: bool) -> None:
+        """Drives RTS. Raises `PortGone`."""
+        try:
+            self._serial.rts = on
+        except OSError as error:
+            raise PortGone(str(error)) from error
+
+    def send_break(self, seconds: float) -> None:
+        """Holds the line in break for some seconds. Raises `PortGone`."""
+        try:
+            self._serial.send_break(seconds)
+        except OSError as error:
+            raise PortGone(str(error)) from error
+
     def interrupt(self) -> None:
         """Ends a `read` of another thread."""
         os.eventfd_write(self._wake, 1)

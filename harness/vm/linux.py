@@ -27,12 +27,13 @@ def linux_configuration(
     ram: int = 256 * MIB,
     cpus: int = 1,
     cmdline: tuple[str, ...] = (),
+    without: Sequence[str] = (),
     unsupported_reference: str = "ignore",
 ) -> Configuration:
     """A VM with I/O APIC, PIT, UART and the two dummy 8259.
 
     `console` is the `hostdev` of ttyS0, `further_ports` are those of ttyS1 to ttyS3; `ram` is in bytes, `cmdline` is added to
-    `BASE_CMDLINE`. Paths are the host's.
+    `BASE_CMDLINE`, and the words in `without` are taken off that. Paths are the host's.
     """
     return Configuration(
         system=system,
@@ -40,7 +41,7 @@ def linux_configuration(
         cpus=(Cpu(),) * cpus,
         unsupported=(Unsupported("reference", unsupported_reference),),
         loads=(Load(kernel), Load(initrd, "initrd")),
-        cmdline=" ".join((*BASE_CMDLINE, *cmdline)),
+        cmdline=" ".join((*(word for word in BASE_CMDLINE if word not in without), *cmdline)),
         vdevs=vdevs(console, further_ports),
     )
 

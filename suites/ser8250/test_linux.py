@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fixtures.marks import claimed, judge, specification
-from harness.bench import LinuxGuests
+from harness.bench import Bench, LinuxGuests
 from harness.guest.linux import LinuxGuest
+from suites.ser8250.driver import four_ports
 
 pytestmark = judge("drivers")
 
@@ -17,10 +18,12 @@ WORKAROUNDS = {
 """The driver's two silent work-arounds (8250_port.c, debug level) and what the device must have done to earn them."""
 
 
-@pytest.fixture(scope="module")
-def guest(linux_guests: LinuxGuests) -> LinuxGuest:
-    """A guest with two ports whose 8250 driver tells its debug messages."""
-    return linux_guests.boot()
+@pytest.fixture(scope="module", params=["stable", "newer"])
+def guest(request: pytest.FixtureRequest, linux_guests: LinuxGuests, bench: Bench) -> LinuxGuest:
+    """A guest whose 8250 driver tells its debug messages: of the release's kernel, and of a newer one with four ports."""
+    if request.param == "stable":
+        return linux_guests.boot()
+    return linux_guests.boot(kernel=request.getfixturevalue("newer_kernel"), ports=four_ports(bench.board))
 
 
 @claimed("ser8250.16550a")
@@ -28,7 +31,7 @@ def guest(linux_guests: LinuxGuests) -> LinuxGuest:
 @pytest.mark.parametrize(("port", "base", "irq"), [("ttyS0", "0x3f8", 4), ("ttyS1", "0x2f8", 3)])
 def test_the_driver_finds_a_16550a(guest: LinuxGuest, port: str, base: str, irq: int) -> None:
     """Autoconfiguration (IER low nibble, FIFO bits in IIR) ends in `16550A`."""
-    assert f"{port} at I/O {base} (irq = {irq}, base_baud = 115200) is a 16550A" in guest.kernel_log()
+    assert f"{port} at I/O {base} (irq = {irq}, base_baud = 115200) is a 16550A" in guest.kernel_log("at I/O")
     assert guest.read(f"/sys/class/tty/{port}/type") == "4", "the driver's port type is not PORT_16550A"
 
 
@@ -44,6 +47,6 @@ def test_no_silent_workaround_is_active(guest: LinuxGuest) -> None:
     assert len(sites) == len(WORKAROUNDS), "this kernel does not have the debug messages this test relies on"
     silent = [line for line in sites if "=p" not in line]
     assert not silent, f"debug messages are not switched on, so a work-around would go unseen: {silent}"
-    told = [line for line in guest.kernel_log().splitlines() if any(text in line for text in WORKAROUNDS)]
+    told = guest.kernel_log("|".join(WORKAROUNDS)).splitlines()
     active = [f"{line} ({meaning})" for line in told for text, meaning in WORKAROUNDS.items() if text in line]
     assert not active, f"the driver works around the device: {'; '.join(active)}"

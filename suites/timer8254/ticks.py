@@ -1,7 +1,7 @@
-"""How the tick count of a guest is sampled against the lab controller's clock.
+"""How a guest's tick count and its clock are sampled against the lab controller's clock.
 
-A loop in the guest's shell, made of builtins only, answers each newline with the count of interrupt 0. The count was read after the
-newline left and before the answer arrived: those two moments bracket it, with no assumption about what lies between.
+A loop in the guest's shell, made of builtins only, answers each newline with the count of interrupt 0 and the guest's uptime. Both were
+read after the newline left and before the answer arrived: those two moments bracket them, with no assumption about what lies between.
 
 Between samples the guest is left alone, so that it takes its ticks as they come. Edges still merge while a guest does not run: one that
 stood still for three periods takes one interrupt for three ticks, on any board. Such a loss is a step in a count that is steady
@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 from threading import Event
+from typing import NamedTuple
 
 from harness.clock import SYSTEM, Deadline
 from harness.guest.linux import LinuxGuest
@@ -29,11 +30,15 @@ COUNT_HZ250 = 4773
 TICK_LIMIT = 0.0033
 """Allowed relative error of the tick rate: the floor for comparison, 0.33 % (VirtualBox's own boot-sector test of its PIT)."""
 
-READ_IRQ0 = (
-    'while read -r go && [ "$go" != end ]; do while read -r irq count rest; do case $irq in 0:) echo "=$count="; break;; esac; '
-    "done </proc/interrupts; done"
+READ_BOTH = (
+    'while read -r go && [ "$go" != end ]; do while read -r irq count rest; do case $irq in 0:) break;; esac; done </proc/interrupts; '
+    'read -r up idle </proc/uptime; echo "=$count=$up="; done'
 )
-ANSWER = rb"=(\d+)="
+ANSWER = rb"=(\d+)=(\d+)\.(\d\d)="
+UPTIME_STEPS = 100
+"""Steps of the uptime in a second."""
+UPTIME_LAG = 0.5
+"""Steps by which the uptime may be behind besides: such a clock stands still between two ticks."""
 
 INTERVAL = 1.0
 """Seconds between two samples."""
@@ -47,32 +52,54 @@ LONGEST = 60.0
 """Seconds after which the window is not lengthened any more."""
 
 
-def sample_ticks(guest: LinuxGuest, wanted_uncertainty: float) -> Quantity:
-    """The rate of interrupt 0 in Hz, sampled until its expanded uncertainty is small enough (or the longest window is over)."""
-    samples: list[Sample] = []
+class Ticks(NamedTuple):
+    """What a window of samples says."""
+
+    rate: Quantity
+    """Interrupt 0 in Hz."""
+    clock: Quantity
+    """Seconds of the guest's clock in one second."""
+
+
+def sample_ticks(guest: LinuxGuest, wanted_uncertainty: float, longest: float = LONGEST) -> Ticks:
+    """Samples until the expanded uncertainty of the rate, in Hz, is small enough (or the longest window, in seconds, is over)."""
+    counts: list[Sample] = []
+    uptimes: list[Sample] = []
     between = Event()
     begin = SYSTEM.monotonic()
-    with guest.conversation(READ_IRQ0, end="end") as ask:
+    with guest.conversation(READ_BOTH, end="end") as ask:
         while True:
             before = SYSTEM.monotonic()
             answer = ask("", ANSWER, Deadline.after(guest.command_seconds, "the count of interrupt 0"))
-            samples.append(Sample(before, SYSTEM.monotonic(), int(answer.group(1))))
+            after = SYSTEM.monotonic()
+            counts.append(Sample(before, after, int(answer.group(1))))
+            uptimes.append(Sample(before, after, int(answer.group(2) + answer.group(3))))
             between.wait(INTERVAL)
-            if len(samples) < FEWEST:
+            if len(counts) < FEWEST:
                 continue
-            if samples[-1].count == samples[-FEWEST].count:
-                seconds = samples[-1].after - samples[-FEWEST].before
-                raise AssertionError(f"interrupt 0 has stopped at {samples[-1].count}: none came in {seconds:.1f} s")
-            rate = with_unseen(rate_from_counts(samples), samples)
-            seconds = samples[-1].after - begin
+            if counts[-1].count == counts[-FEWEST].count:
+                seconds = counts[-1].after - counts[-FEWEST].before
+                raise AssertionError(f"interrupt 0 has stopped at {counts[-1].count}: none came in {seconds:.1f} s")
+            rate = with_unseen(rate_from_counts(counts), counts)
+            seconds = counts[-1].after - begin
             guest.events.emit("progress", text=f"{seconds:.0f} s of ticks: {rate.value:.3f} Hz ± {rate.uncertainty:.3f} Hz")
-            if rate.uncertainty <= wanted_uncertainty or seconds > LONGEST:
-                return rate
+            if rate.uncertainty <= wanted_uncertainty or seconds > longest:
+                return Ticks(rate, clock_rate(uptimes, rate.value))
 
 
-def with_unseen(rate: Rate, samples: Sequence[Sample]) -> Quantity:
-    """The rate's interval, widened by the ticks that may have merged while the guest did not run."""
+def clock_rate(uptimes: Sequence[Sample], tick_rate: float) -> Quantity:
+    """Seconds of the guest's clock in one second, from its uptime in hundredths."""
+    rate = rate_from_counts(uptimes)
+    steps = with_unseen(rate, uptimes, tick_rate)
+    return Quantity(steps.value / UPTIME_STEPS, (steps.uncertainty + 2 * UPTIME_LAG / rate.seconds) / UPTIME_STEPS)
+
+
+def with_unseen(rate: Rate, samples: Sequence[Sample], tick_rate: float | None = None) -> Quantity:
+    """The rate's interval, widened by the ticks that may have merged while the guest did not run.
+
+    `tick_rate` is that of the ticks behind the counts, in Hz, when the counts are not ticks.
+    """
     widening = rate.uneven / rate.seconds
-    if median(sample.bracket for sample in samples) > SLOW_ANSWER / rate.value:
+    if median(sample.bracket for sample in samples) > SLOW_ANSWER / (tick_rate or rate.value):
         widening += rate.value * LOST_WHEN_SLOW
     return Quantity(rate.value + widening / 2, rate.uncertainty + widening / 2)

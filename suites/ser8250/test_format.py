@@ -1,0 +1,165 @@
+"""Line settings and flow control of ser8250, as stty in the guest asks for them and the other end of the line sees them."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.lines import Line
+from fixtures.marks import judge, needs, specification
+from fixtures.measure import Judge
+from harness.bench import Bench, LinuxGuests
+from harness.clock import SYSTEM
+from harness.guest.linux import LinuxGuest
+from harness.measure import Quantity
+from suites.ser8250.driver import PORT, assert_no_complaint, error_counters, make_raw
+from suites.ser8250.pattern import first_difference, pattern, script
+
+pytestmark = judge("drivers")
+
+EVERY_BYTE = bytes(range(256))
+FIFO = 16
+SLOW_BAUD = 110
+TIME_LIMIT = 0.05
+"""Allowed relative error of the time a stream takes (UART-014)."""
+XON, XOFF = b"\x11", b"\x13"
+STOPPED = 0.5
+"""Seconds of silence that say that a sender has stopped."""
+FLOW_BLOCKS = 128
+"""32 KiB, of which a few hundred bytes are sent when the sender is stopped."""
+
+
+@pytest.fixture(scope="module")
+def booted(linux_guests: LinuxGuests) -> LinuxGuest:
+    """The guest of this file."""
+    return linux_guests.boot()
+
+
+@pytest.fixture
+def guest(booted: LinuxGuest) -> LinuxGuest:
+    """A guest whose ttyS1 is raw at the line's bit rate."""
+    make_raw(booted)
+    return booted
+
+
+def say(text: str) -> str:
+    """Writes bytes, in the notation of printf, to ttyS1 when told to by a byte from the line."""
+    return f"{{ head -c 1 <&3 >/dev/null; printf '{text}' >&3; }} 3<>{PORT}"
+
+
+@specification("UART-019")
+@pytest.mark.parametrize("bits", [5, 6, 7, 8])
+def test_a_word_has_the_bits_it_is_set_to(guest: LinuxGuest, line_ser2: Line, bits: int) -> None:
+    """Of every byte value the guest receives and sends the low 5 to 8 bits, the others are 0."""
+    make_raw(guest, PORT, f"cs{bits}")
+    line_ser2.follow(data_bits=bits)
+    expected = bytes(value & (1 << bits) - 1 for value in EVERY_BYTE)
+    with guest.background(f"{{ head -c 256 <&3 >/tmp/received; cat /tmp/received >&3; }} 3<>{PORT}") as job:
+        job.reading(PORT)
+        line_ser2.start()
+        line_ser2.write(EVERY_BYTE)
+        echoed = line_ser2.take(len(expected))
+    received = guest.fetch("/tmp/received")
+    assert received == expected, f"received with {bits} bits: {received.hex()}"
+    assert echoed == expected, f"sent with {bits} bits: {echoed.hex()}"
+    assert error_counters(guest) == ""
+
+
+@needs("line.settings")
+@specification("UART-020", "UART-021")
+@pytest.mark.parametrize("form", ["7E1", "7O1", "8E1", "8O1", "8N2"])
+def test_parity_and_stop_bits_are_those_of_the_line(guest: LinuxGuest, line_ser2: Line, form: str) -> None:
+    """Both ends with the same format understand each other without a line error."""
+    bits, parity, stop = int(form[0]), form[1], int(form[2])
+    words = {"N": ["-parenb"], "E": ["parenb", "-parodd"], "O": ["parenb", "parodd"]}[parity]
+    make_raw(guest, PORT, f"cs{bits}", *words, "cstopb" if stop == 2 else "-cstopb", "inpck")
+    line_ser2.follow(None, bits, parity, stop)
+    data = EVERY_BYTE[: 1 << bits]
+    with guest.background(f"{{ head -c {len(data)} <&3 >/tmp/received; cat /tmp/received >&3; }} 3<>{PORT}") as job:
+        job.reading(PORT)
+        line_ser2.start()
+        line_ser2.write(data)
+        assert line_ser2.take(len(data)) == data
+    assert guest.fetch("/tmp/received") == data
+    assert error_counters(guest) == ""
+
+
+@specification("UART-010", "UART-014")
+@pytest.mark.parametrize("form", ["8N1", "8E2"])
+def test_a_character_takes_its_time(guest: LinuxGuest, bench: Bench, line_ser2: Line, measured: Judge, form: str) -> None:
+    """At 110 bit/s a FIFO full lasts as long as its bits: start, data, parity and stop bits all count.
+
+    All sixteen are written at once, so that the guest has no part in their spacing.
+    """
+    claim = bench.board.claim("ser8250.divisor")
+    if claim == "no":
+        pytest.skip("the divisor says nothing of the line's time (claim ser8250.divisor)")
+    make_raw(guest, PORT, str(SLOW_BAUD), *(("parenb", "cstopb") if form == "8E2" else ()))
+    line_ser2.follow(SLOW_BAUD, 8, form[1], int(form[2]))
+    with guest.background(say("0123456789abcdef")) as job:
+        job.reading(PORT)
+        line_ser2.start()
+        line_ser2.write(b"!")
+        asked = SYSTEM.monotonic()
+        assert line_ser2.take(FIFO) == b"0123456789abcdef"
+    begin, end = line_ser2.when(0), line_ser2.when(FIFO - 1)
+    # Either end of the interval is seen late, by no more than the whole way from the question to the first character takes.
+    stream = Quantity(end - begin, begin - asked)
+    name = f"ser8250.fifo_time_{form}"
+    if claim == "unknown":
+        measured(name, stream, unit="s")
+    expected = (FIFO - 1) * {"8N1": 10, "8E2": 12}[form] / SLOW_BAUD
+    measured(name, stream, unit="s", expected=expected, limit=expected * TIME_LIMIT)
+
+
+@specification("UART-033", "UART-046", "UART-057")
+def test_a_sender_is_stopped_by_xoff_and_goes_on_with_xon(guest: LinuxGuest, line_ser2: Line) -> None:
+    """XOFF is heard in the middle of sending: the guest falls silent, and after XON nothing is missing."""
+    make_raw(guest, PORT, "ixon")
+    expected = pattern(FLOW_BLOCKS)
+    text = bytes(byte for byte in expected if bytes([byte]) not in (XON, XOFF))
+    guest.must(["sh", "-c", f"{script('/tmp/all', FLOW_BLOCKS)}; tr -d '\\021\\023' </tmp/all >/tmp/sent"])
+    with guest.background(f"{{ head -c 1 <&3 >/dev/null; cat /tmp/sent >&3; }} 3<>{PORT}") as job:
+        job.reading(PORT)
+        line_ser2.start()
+        line_ser2.write(b"!")
+        assert line_ser2.wait_for(b"00002\n", guest.command_seconds), "the guest did not begin to send"
+        line_ser2.write(XOFF)
+        assert line_ser2.falls_silent(STOPPED), "the guest went on sending after XOFF"
+        stopped = line_ser2.received
+        line_ser2.write(XON)
+        received = line_ser2.take(len(text))
+    assert stopped < len(text), "everything was sent before XOFF could stop it"
+    assert received == text, first_difference(text, received)
+    assert_no_complaint(guest)
+
+
+@needs("line.modem_in")
+@specification("UART-081", "UART-084")
+def test_a_sender_is_stopped_by_cts(guest: LinuxGuest, line_ser2: Line) -> None:
+    """With hardware flow control the guest sends while CTS is active, and only then."""
+    make_raw(guest, PORT, "crtscts")
+    try:
+        line_ser2.request_to_send(False)
+        with guest.background(say("0123456789")) as job:
+            job.reading(PORT)
+            line_ser2.start()
+            line_ser2.write(b"!")
+            assert line_ser2.falls_silent(STOPPED)
+            assert line_ser2.received == 0, "the guest sent without CTS"
+            line_ser2.request_to_send(True)
+            assert line_ser2.take(10) == b"0123456789"
+    finally:
+        line_ser2.request_to_send(True)
+
+
+@needs("line.break")
+@specification("UART-022", "UART-039")
+def test_a_break_is_one_break(guest: LinuxGuest, line_ser2: Line) -> None:
+    """A break from the line is counted once by the driver, and adds one NUL to what is read, not a stream."""
+    with guest.background(f"head -c 3 <&3 >/tmp/received 3<>{PORT}") as job:
+        job.reading(PORT)
+        line_ser2.write(b"a")
+        line_ser2.send_break()
+        line_ser2.write(b"b")
+    assert guest.fetch("/tmp/received") == b"a\0b"
+    assert error_counters(guest) == "brk:1"

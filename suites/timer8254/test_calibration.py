@@ -1,0 +1,59 @@
+"""timer8254 as what the kernel measures the TSC with: counter 2 behind port 0x61, read as fast as the port can be.
+
+Linux does this only when neither CPUID nor the hypervisor tells the TSC's frequency, and gives up silently where a port's access
+takes more than a few microseconds: that says nothing of the device.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.marks import judge, needs, specification
+from harness.bench import LinuxGuests
+from harness.clock import SYSTEM
+from harness.errors import Inconclusive
+from harness.guest.linux import LinuxGuest
+
+pytestmark = judge("drivers")
+
+LONGEST_ACCESS = 6e-6
+"""Seconds an access to a port may take for the quick calibration to succeed (devices.md 3.4)."""
+READS = 200
+PORTS = 2
+"""UARTs of the guest: `/proc/tty/driver/serial` reads a register of each."""
+LOOP = f'i=0; while [ $i -lt {READS} ]; do read -r first <"$file"; i=$((i+1)); done'
+
+
+@pytest.fixture(scope="module")
+def guest(linux_guests: LinuxGuests) -> LinuxGuest:
+    """Any guest: the calibration is a part of every boot."""
+    return linux_guests.boot()
+
+
+def access_seconds(guest: LinuxGuest) -> float:
+    """What a guest's access to a device register takes, by the lab controller's clock: a file made from registers against one without."""
+    took = {}
+    for path in ("/proc/tty/driver/serial", "/proc/devices"):
+        begin = SYSTEM.monotonic()
+        guest.run_text(f"file={path}; {LOOP}")
+        took[path] = SYSTEM.monotonic() - begin
+    return (took["/proc/tty/driver/serial"] - took["/proc/devices"]) / READS / PORTS
+
+
+@needs("cpu.fast_exits")
+@specification("PIT-031", "PIT-040", "PIT-065", "PIT-068", "PIT-100")
+def test_the_kernel_calibrates_the_tsc_by_the_pit(guest: LinuxGuest) -> None:
+    """The quick calibration succeeds."""
+    log = guest.kernel_log("tsc:|TSC calibration|PIT calibration|calibrate against PIT")
+    assert "deviates" not in log, f"the PIT goes at another rate than the reference: {log}"
+    if "using PIT" in log:
+        return
+    if "alibrat" not in log:
+        pytest.skip("the kernel knows the TSC's frequency without the PIT")
+    seconds = access_seconds(guest)
+    if seconds > LONGEST_ACCESS:
+        raise Inconclusive(
+            f"an access to a register takes {seconds * 1e6:.1f} µs, too long to calibrate with ({LONGEST_ACCESS * 1e6:g} µs)",
+            "measure on a quieter board, or take cpu.fast_exits out of its features",
+        )
+    raise AssertionError(f"accesses are quick ({seconds * 1e6:.1f} µs), yet the calibration failed: {log}")

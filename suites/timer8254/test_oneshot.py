@@ -1,0 +1,100 @@
+"""timer8254 as a one-shot clock event, and at rest: what Linux does with it once it has a better clock, or a better timer.
+
+One-shot needs a clock source besides the ticks. A kernel that cannot find out the TSC's frequency by itself is told: it is booted once
+with a guess, and its clock compared with the lab controller's.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+
+import pytest
+
+from fixtures.marks import judge, specification
+from fixtures.measure import Judge
+from harness.bench import LinuxGuests
+from harness.clock import SYSTEM, Deadline
+from harness.errors import Inconclusive
+from harness.guest.linux import LinuxGuest
+from harness.measure import Quantity
+from suites.timer8254.clockevent import clock_event
+from suites.timer8254.ticks import sample_ticks
+
+pytestmark = judge("drivers")
+
+CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+GUESS = 2_000_000
+"""kHz"""
+SLEEPS = {"0.02": 9, "0.1": 7, "1": 3}
+"""Seconds asked for, and how often."""
+SLEEPER = 'while read -r seconds && [ "$seconds" != end ]; do sleep $seconds; echo "=slept $seconds="; done'
+LATE, LATE_SHARE = 0.012, 0.02
+"""How late a sleep may be: three periods of a 250 Hz tick, and the error of the TSC's frequency."""
+FEW_SECONDS = 5.0
+"""How long the clock is compared for: 1 % is enough."""
+REST = 2.0
+"""Seconds a silenced timer has to be silent (PIT-116)."""
+
+
+@pytest.fixture(scope="module")
+def guest(linux_guests: LinuxGuests) -> LinuxGuest:
+    """A guest whose clock is the TSC and whose tick device is the PIT."""
+    guest = linux_guests.boot()
+    if guest.read(CLOCK_SOURCE) != "tsc":
+        guest = linux_guests.boot(("tsc=reliable", f"tsc_early_khz={GUESS}"))
+        clock = sample_ticks(guest, wanted_uncertainty=0.0, longest=FEW_SECONDS).clock
+        guest = linux_guests.boot(("tsc=reliable", f"tsc_early_khz={round(GUESS * clock.value)}"))
+    source = guest.read(CLOCK_SOURCE)
+    if source != "tsc":
+        raise Inconclusive(f"the guest's clock source is {source}, so its kernel does not use one-shot timers", "look at its log for tsc:")
+    return guest
+
+
+@specification("PIT-095")
+def test_the_pit_is_driven_one_shot(guest: LinuxGuest) -> None:
+    """The kernel has gone over from periodic ticks to one count for each event."""
+    assert clock_event(guest) == "one-shot"
+
+
+@specification("PIT-095")
+@pytest.mark.parametrize("seconds", SLEEPS)
+def test_a_sleep_lasts_as_long_as_asked(guest: LinuxGuest, measured: Judge, seconds: str) -> None:
+    """Each written count gives its one interrupt, on time: sleeps have their length by the lab controller's clock.
+
+    What a sleep of no length takes, on the way there and back, is taken off. A sleep of 1 s is a chain of counts: one holds 27 ms.
+    """
+    with guest.conversation(SLEEPER, end="end") as ask:
+
+        def durations(asked: str, times: int) -> list[float]:
+            found = []
+            for _ in range(times):
+                begin = SYSTEM.monotonic()
+                ask(asked, rb"=slept [\d.]+=", Deadline.after(guest.command_seconds, "the end of a sleep"))
+                found.append(SYSTEM.monotonic() - begin)
+            return found
+
+        none, some = durations("0", SLEEPS[seconds] + 2), durations(seconds, SLEEPS[seconds])
+    slept = Quantity(median(some) - median(none), (spread(some) + spread(none)) / 2)
+    expected = float(seconds)
+    measured(f"timer8254.sleep_{seconds}", slept, unit="s", expected=expected, limit=LATE + LATE_SHARE * expected)
+
+
+def spread(values: list[float]) -> float:
+    """From the smallest to the largest of some values, the two worst left out."""
+    kept = sorted(values)[: max(3, len(values) - 2)]
+    return kept[-1] - kept[0]
+
+
+@specification("PIT-116")
+@pytest.mark.parametrize("kernel", ["stable", "newer"])
+def test_a_timer_that_is_shut_down_is_silent(request: pytest.FixtureRequest, linux_guests: LinuxGuests, kernel: str) -> None:
+    """Once the LAPIC's timer has taken over the kernel shuts the PIT down, each kernel in its own way, and no interrupt comes any more."""
+    version = request.getfixturevalue("newer_kernel") if kernel == "newer" else ""
+    guest = linux_guests.boot(kernel=version, without=("nolapic_timer",))
+    device = guest.read("/sys/devices/system/clockevents/clockevent0/current_device")
+    if device == "pit":
+        raise Inconclusive("the kernel goes on with the PIT: it found no other timer it trusts", "look at its log for APIC timer")
+    before = guest.interrupts()["0"].total
+    guest.must(["sleep", str(REST)])
+    after = guest.interrupts()["0"].total
+    assert after == before, f"{after - before} interrupts in {REST:g} s after the timer was shut down"
