@@ -29,8 +29,8 @@ COMPLETE = "dryrun complete"
 DISABLED = "QVM disabled"
 TAIL = 20
 """Lines of output an error shows."""
-LOOK = 5.0
-"""Seconds one command on the host waits for readiness; then the deadline is looked at again."""
+LOOK = 2.0
+"""Seconds one command on the host sleeps while it waits for readiness; on a busy board its own programs take several times that."""
 
 READY = """\
 tries=0

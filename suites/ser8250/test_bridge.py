@@ -127,7 +127,7 @@ def test_the_receivers_trigger_level_is_honoured(guest: LinuxGuest, bench: Bench
         line_ser2.follow(2400)
     guest.must(["sh", "-c", f"echo {TRIGGER} >/sys/class/tty/ttyS1/rx_trig_bytes"])
     assert guest.read("/sys/class/tty/ttyS1/rx_trig_bytes") == str(TRIGGER)
-    with guest.background(f"head -c {BLOCK} <&3 >/tmp/received 3<>{PORT}") as job:
+    with guest.background(f"{{ head -c {BLOCK} <&3 >/tmp/received; }} 3<>{PORT}") as job:
         job.reading(PORT)
         before = guest.interrupts()[LINE].total
         line_ser2.write(pattern(1))

@@ -1,7 +1,7 @@
 """How a guest's tick count and its clock are sampled against the lab controller's clock.
 
-A loop in the guest's shell, made of builtins only, answers each newline with the count of interrupt 0 and the guest's uptime. Both were
-read after the newline left and before the answer arrived: those two moments bracket them, with no assumption about what lies between.
+A loop in the guest's shell, made of builtins only, answers a line with the count of interrupt 0 or with the guest's uptime. It was read
+after the line left and before the answer arrived: those two moments bracket it, with no assumption about what lies between.
 
 Between samples the guest is left alone, so that it takes its ticks as they come. Edges still merge while a guest does not run: one that
 stood still for three periods takes one interrupt for three ticks, on any board. Such a loss is a step in a count that is steady
@@ -30,11 +30,13 @@ COUNT_HZ250 = 4773
 TICK_LIMIT = 0.0033
 """Allowed relative error of the tick rate: the floor for comparison, 0.33 % (VirtualBox's own boot-sector test of its PIT)."""
 
-READ_BOTH = (
-    'while read -r go && [ "$go" != end ]; do while read -r irq count rest; do case $irq in 0:) break;; esac; done </proc/interrupts; '
-    'read -r up idle </proc/uptime; echo "=$count=$up="; done'
+ANSWER_EITHER = (
+    'while read -r what && [ "$what" != end ]; do if [ "$what" ]; then read -r up idle </proc/uptime; echo "=$up="; else '
+    "while read -r irq count rest; do case $irq in 0:) break;; esac; done </proc/interrupts; "
+    'echo "=$count="; fi; done'
 )
-ANSWER = rb"=(\d+)=(\d+)\.(\d\d)="
+COUNT, UPTIME = ("", rb"=(\d+)="), ("uptime", rb"=(\d+)\.(\d\d)=")
+"""What is asked, and the answer. One at a time: the shorter an answer, the closer its moments."""
 UPTIME_STEPS = 100
 """Steps of the uptime in a second."""
 UPTIME_LAG = 0.5
@@ -67,13 +69,16 @@ def sample_ticks(guest: LinuxGuest, wanted_uncertainty: float, longest: float = 
     uptimes: list[Sample] = []
     between = Event()
     begin = SYSTEM.monotonic()
-    with guest.conversation(READ_BOTH, end="end") as ask:
-        while True:
+    with guest.conversation(ANSWER_EITHER, end="end") as ask:
+
+        def sample(question: str, answer: bytes) -> Sample:
             before = SYSTEM.monotonic()
-            answer = ask("", ANSWER, Deadline.after(guest.command_seconds, "the count of interrupt 0"))
-            after = SYSTEM.monotonic()
-            counts.append(Sample(before, after, int(answer.group(1))))
-            uptimes.append(Sample(before, after, int(answer.group(2) + answer.group(3))))
+            found = ask(question, answer, Deadline.after(guest.command_seconds, "the guest's count"))
+            return Sample(before, SYSTEM.monotonic(), int(b"".join(found.match.groups())))
+
+        while True:
+            counts.append(sample(*COUNT))
+            uptimes.append(sample(*UPTIME))
             between.wait(INTERVAL)
             if len(counts) < FEWEST:
                 continue
