@@ -209,7 +209,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if run is not None:
         from harness.report import terminal
 
-        terminal.summary(terminalreporter, run.outcomes, run.directory.path)
+        terminal.summary(terminalreporter, run)
 
 
 def _board_name(config: pytest.Config) -> str:

@@ -34,6 +34,9 @@ class Recipe(NamedTuple):
     ports: tuple[str, ...] | None = None
 
 
+PLAIN = Recipe()
+
+
 class LinuxGuests:
     """Boots stock Linux on the vdevs under test: ttyS0 is the console, ttyS1 is bridged to the board's first free line.
 
@@ -55,7 +58,7 @@ class LinuxGuests:
         """The boot of the host in which the guest was started."""
         self._count = 0
 
-    def configuration(self, recipe: Recipe) -> Configuration:
+    def configuration(self, recipe: Recipe = PLAIN) -> Configuration:
         """The documented Linux VM with the run's own vdev options."""
         board = self._bench.board
         images = linux.build(recipe.kernel, report=lambda text: self._bench.events.emit("progress", text=text))
@@ -78,7 +81,7 @@ class LinuxGuests:
     def dryrun(self) -> DryrunResult:
         """`qvm @FILE dryrun` on the host. The guest that may be running has its devices open, so it is shut down first."""
         self.stop()
-        return self._qvm(Recipe()).dryrun(self._deadline("qvm_start", "the end of qvm's dryrun"))
+        return self._qvm(PLAIN).dryrun(self._deadline("qvm_start", "the end of qvm's dryrun"))
 
     def refusal(self) -> str:
         """Why qvm refuses the configuration, in its own words; empty when it does not."""

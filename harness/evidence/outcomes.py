@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from harness.errors import BenchError, HarnessError
 from harness.verdict import Verdict, of_exception, worst
+
+LINE_WORDS = {verdict: verdict.value for verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.SKIPPED)}
+"""How a specification line can have ended, for those who count; what broke or was never begun was not tried."""
+NOT_TRIED = "not tried"
 
 
 @dataclass
@@ -26,6 +31,11 @@ class Outcome:
     evidence: tuple[str, ...] = ()
     """The last lines of what was seen when the bench misbehaved."""
     seconds: float = 0.0
+
+    @property
+    def suite(self) -> str:
+        """The directory of its file: `timer8254`."""
+        return PurePosixPath(self.test.partition("::")[0]).parent.name
 
     @property
     def verdict(self) -> Verdict:
@@ -68,6 +78,18 @@ class Outcomes:
         if phase != "call" and not isinstance(error, HarnessError | AssertionError):
             return Verdict.INFRA, f"{type(error).__name__}: {sentence}"
         return of_exception(error), sentence
+
+    def counts(self) -> dict[tuple[str, str], dict[str, int]]:
+        """Suite (the directory of a test's file, named after the device) and judge → how many of its lines ended how."""
+        found: dict[tuple[str, str], dict[str, list[Verdict]]] = {}
+        for outcome in self:
+            for line in outcome.lines:
+                found.setdefault((outcome.suite, outcome.judge), {}).setdefault(line, []).append(outcome.verdict)
+        counts = {}
+        for key, lines in sorted(found.items()):
+            words = [word for verdicts in lines.values() for word in [LINE_WORDS.get(worst(verdicts), NOT_TRIED)]]
+            counts[key] = {word: words.count(word) for word in (*LINE_WORDS.values(), NOT_TRIED) if word in words}
+        return counts
 
     def by_line(self) -> dict[str, dict[str, Verdict]]:
         """Specification line → judge → worst verdict over the tests that carry it."""

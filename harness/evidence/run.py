@@ -40,6 +40,7 @@ class Run:
         self.outcomes = Outcomes()
         self.consoles: dict[str, Console] = {}
         """Filled by the bench when it opens; their slices are attached to each test."""
+        self._lacking: set[str] = set()
         self._begins: dict[str, int] = {}
         self.environment: dict[str, str] = {}
         """What the host says of itself, for the reports."""
@@ -100,6 +101,11 @@ class Run:
             seconds=round(outcome.seconds, 6),
         )
 
+    def lacks(self, feature: str) -> None:
+        """A test was skipped for want of a feature of the board."""
+        self._lacking.add(feature)
+        self.events.emit("bench.lacks", feature=feature)
+
     def exit_status(self) -> int:
         return exit_status(outcome.verdict for outcome in self.outcomes)
 
@@ -115,6 +121,11 @@ class Run:
             environment=self.environment,
             peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         )
+
+    @property
+    def lacking(self) -> list[str]:
+        """The features that tests were skipped for want of."""
+        return sorted(self._lacking)
 
     def close(self) -> None:
         self.journal.close()

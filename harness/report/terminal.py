@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from harness.bench import Plan
 from harness.clock import SYSTEM
 from harness.events import Event
-from harness.evidence import Outcome
+from harness.evidence import Run
 from harness.verdict import Verdict
 
 QUIET_SECONDS = 2.0
@@ -79,8 +78,10 @@ def header(plan: Plan) -> list[str]:
     return lines
 
 
-def summary(reporter: pytest.TerminalReporter, outcomes: Iterable[Outcome], evidence: Path) -> None:
-    """The last screen: every test that did not pass with its specification lines and its sentence, then where the evidence is."""
+def summary(reporter: pytest.TerminalReporter, run: Run) -> None:
+    """The last screen: every test that did not pass with its specification lines and its sentence, then the lines of each suite by
+    how they ended, what the board lacks, and where the evidence is."""
+    outcomes = run.outcomes
     reporter.section("verdict", sep="=")
     counts: dict[Verdict, int] = {}
     grouped: dict[tuple[Verdict, str], int] = {}
@@ -103,7 +104,11 @@ def summary(reporter: pytest.TerminalReporter, outcomes: Iterable[Outcome], evid
     if answers:
         reporter.write_line(f"{answers} {'answer' if answers == 1 else 'answers'} recorded, nobody judged by them (-v shows them here)")
     reporter.write_line(", ".join(f"{count} {verdict.value}" for verdict, count in sorted(counts.items(), key=lambda pair: pair[0])))
-    reporter.write_line(f"evidence: {near(evidence)} (journal.jsonl, allure/, consoles/, vm/, vdevs.json)")
+    for (suite, judge), ended in outcomes.counts().items():
+        reporter.write_line(f"lines of {suite} by {judge}: {', '.join(f'{count} {word}' for word, count in ended.items())}")
+    if run.lacking:
+        reporter.write_line(f"the board lacks: {', '.join(run.lacking)} (boards/README.md)")
+    reporter.write_line(f"evidence: {near(run.directory.path)} (journal.jsonl, allure/, consoles/, vm/, vdevs.json)")
 
 
 def near(path: Path) -> str:

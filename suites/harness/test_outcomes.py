@@ -50,6 +50,25 @@ def test_a_test_has_the_worst_verdict_of_its_phases() -> None:
     assert made.by_line() == {"PIT-001": {"drivers": Verdict.FAILED}}
 
 
+def test_lines_are_counted_by_suite_and_judge() -> None:
+    """A line has one ending, the worst of its tests; one whose tests broke or never began was not tried."""
+    made = Outcomes()
+    for number, (lines, verdict) in enumerate(
+        [
+            (("PIT-001", "PIT-002"), Verdict.PASSED),
+            (("PIT-002",), Verdict.FAILED),
+            (("PIT-003",), Verdict.BLOCKED),
+            (("PIT-004",), Verdict.SKIPPED),
+        ]
+    ):
+        made.plan([Outcome(f"suites/timer8254/test_linux.py::test_{number}", lines, "drivers", {"call": verdict})])
+    made.plan([Outcome("suites/ser8250/test_linux.py::test", ("UART-004",), "registers")])
+    assert made.counts() == {
+        ("ser8250", "registers"): {"not tried": 1},
+        ("timer8254", "drivers"): {"passed": 1, "failed": 1, "skipped": 1, "not tried": 1},
+    }
+
+
 def test_an_interrupted_test_did_not_pass() -> None:
     """Its set-up did, and its tear-down may have."""
     made = outcomes("a")

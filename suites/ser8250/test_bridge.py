@@ -16,8 +16,10 @@ pytestmark = judge("drivers")
 SENT_AT_ONCE = 4096
 """Bytes: what every tty on the way can hold while the program behind it does not read."""
 BLOCKS_SENT = SIZE // SENT_AT_ONCE
-DUPLEX_BLOCKS = 128
-"""32 KiB each way at once."""
+DUPLEX_BLOCKS = 32
+"""8 KiB each way at once."""
+DUPLEX_BAUD = 9600
+"""A FIFO full lasts 17 ms then, so that a slow guest looks at the port before it has drained, too."""
 TRIGGER = 14
 """The highest level a 16550A's receiver has."""
 FEWEST_PER_INTERRUPT = 4
@@ -47,6 +49,13 @@ def sender(path: str) -> str:
 def reader(path: str, blocks: int) -> str:
     """Receives blocks of `SENT_AT_ONCE` on ttyS1 and acknowledges each by a byte: the line has no flow control."""
     return f"rm -f {path}; for n in $(seq {blocks}); do head -c {SENT_AT_ONCE} <&3 >>{path}; printf . >&3; done 3<>{PORT}"
+
+
+def set_speed(guest: LinuxGuest, bench: Bench, line: Line, baud: int) -> None:
+    """The guest's speed is the line's as well where its divisor reaches the line."""
+    make_raw(guest, PORT, str(baud))
+    if bench.board.claim("ser8250.divisor") == "yes":
+        line.follow(baud)
 
 
 def assert_received(guest: LinuxGuest, path: str, expected: bytes) -> None:
@@ -80,12 +89,13 @@ def test_the_guest_receives_256_kib_unchanged(guest: LinuxGuest, line_ser2: Line
 
 
 @specification("UART-028", "UART-029", "UART-046", "UART-048", "UART-057", "UART-060")
-def test_both_directions_at_once(guest: LinuxGuest, line_ser2: Line) -> None:
+def test_both_directions_at_once(guest: LinuxGuest, bench: Bench, line_ser2: Line) -> None:
     """The guest sends while it receives.
 
     A received character makes the driver look at LSR in the middle of its own sending; if THRE is set while the transmitter's FIFO
     still holds bytes, it loads sixteen more and some are lost. An edge lost between two sources of interrupts stops one direction.
     """
+    set_speed(guest, bench, line_ser2, DUPLEX_BAUD)
     expected = pattern(DUPLEX_BLOCKS)
     guest.must(["sh", "-c", script("/tmp/sent", DUPLEX_BLOCKS)])
     both = f"{{ head -c 1 <&3 >/dev/null; cat /tmp/sent >&3 & head -c {len(expected)} <&3 >/tmp/received; wait; }} 3<>{PORT}"
@@ -122,9 +132,7 @@ def test_the_receivers_trigger_level_is_honoured(guest: LinuxGuest, bench: Bench
 
     At 2400 bit/s, so that a slow board would take an interrupt for each before the next one is there.
     """
-    make_raw(guest, PORT, "2400")
-    if bench.board.claim("ser8250.divisor") == "yes":
-        line_ser2.follow(2400)
+    set_speed(guest, bench, line_ser2, 2400)
     guest.must(["sh", "-c", f"echo {TRIGGER} >/sys/class/tty/ttyS1/rx_trig_bytes"])
     assert guest.read("/sys/class/tty/ttyS1/rx_trig_bytes") == str(TRIGGER)
     with guest.background(f"{{ head -c {BLOCK} <&3 >/tmp/received; }} 3<>{PORT}") as job:

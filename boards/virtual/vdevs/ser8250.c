@@ -16,6 +16,9 @@
 
 DEFECT(UART_THRE_LOST, "uart.thre_lost",
        "enabling the THRE interrupt while THR is empty already raises none", "UART-050 UART-099");
+DEFECT(UART_THRE_EARLY, "uart.thre_early",
+       "LSR shows THRE while the transmitter's FIFO still holds characters",
+       "UART-026 UART-028 UART-029");
 
 /* Registers, by offset from `loc`. */
 enum { RBR_THR_DLL, IER_DLM, IIR_FCR, LCR, MCR, LSR, MSR, SCR, REGISTERS };
@@ -161,6 +164,7 @@ static uint8_t read_lsr(struct uart *u) {
     uint8_t value = u->line_errors;
     if (u->rx.count) value |= LSR_DR;
     if (u->tx.count == 0) value |= u->shifting ? LSR_THRE : LSR_THRE | LSR_TEMT; /* UART-026 */
+    if (defect(u, UART_THRE_EARLY)) value |= LSR_THRE;
     if (u->fifo_mode && fifo_has_error(u)) value |= LSR_FIFO_ERROR;
     u->line_errors = 0;
     u->rx.error[u->rx.head] = 0;
