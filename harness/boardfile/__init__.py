@@ -11,7 +11,7 @@ The invariant: whoever holds a `Board` never asks where it came from.
 from harness.boardfile.load import Found, UnknownBoard, find, known_boards, load, read, with_endpoints
 from harness.boardfile.places import bench_directories, board_directory, checkout
 from harness.boardfile.program import Launched, LaunchFailed, LaunchRefused, launch
-from harness.boardfile.schema import Board, Claim, Line, NoBench, Phase, Port, Power, Ssh, Timing
+from harness.boardfile.schema import Board, Claim, Line, NoBench, Phase, Port, Power, QnxImage, Ssh, Timing
 from harness.boardfile.validate import BadBoardFile, suggestion
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Phase",
     "Port",
     "Power",
+    "QnxImage",
     "Ssh",
     "Timing",
     "UnknownBoard",

@@ -134,6 +134,23 @@ class Vm(Table, frozen=True):
     """VM options every configuration gets: option name to the rest of its line."""
 
 
+class QnxImage(Table, frozen=True):
+    """`[guests.qnx]`: a QNX guest's image, which a bench file names; none comes with the harness."""
+
+    ifs: str
+    """The image file system on the lab controller: `~/images/guest-1.ifs`. Its console is /dev/ser1 at 115200."""
+    prompt: str = "# "
+    """What its shell prints when it is ready."""
+    cmdline: str = ""
+    """The `cmdline` of its VM configuration."""
+
+
+class Guests(Table, frozen=True):
+    """`[guests.NAME]`: guests that the user supplies."""
+
+    qnx: QnxImage | None = None
+
+
 class Vdevs(Table, frozen=True):
     """`[vdevs]`: the objects under test on the lab controller."""
 
@@ -170,6 +187,7 @@ class Tables(Table, frozen=True):
     identity: Identity = Identity()
     vm: Vm = Vm()
     vdevs: Vdevs = Vdevs()
+    guests: Guests = Guests()
     timing: Timing = Timing()
     features: tuple[str, ...] = ()
     """What this board can do that not every board can, as boards/README.md lists it: `line.rx_errors`."""

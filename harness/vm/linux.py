@@ -1,4 +1,4 @@
-"""The documented VM for a Linux guest on x86_64 (User's Guide, "Linux guest" example), with what a test may vary as arguments."""
+"""The documented VMs for guests on x86_64 (User's Guide, "Linux guest" example), with what a test may vary as arguments."""
 
 from __future__ import annotations
 
@@ -42,6 +42,20 @@ def linux_configuration(
         unsupported=(Unsupported("reference", unsupported_reference),),
         loads=(Load(kernel), Load(initrd, "initrd")),
         cmdline=" ".join((*(word for word in BASE_CMDLINE if word not in without), *cmdline)),
+        vdevs=vdevs(console, further_ports),
+    )
+
+
+def qnx_configuration(
+    system: str, ifs: str, console: str, *, further_ports: Sequence[str] = (), ram: int = 512 * MIB, cmdline: str = ""
+) -> Configuration:
+    """The same devices under a QNX guest's image, without the disk and network of the documented QNX example."""
+    return Configuration(
+        system=system,
+        memory=memory(ram),
+        cpus=(Cpu(),),
+        loads=(Load(ifs),),
+        cmdline=cmdline or None,
         vdevs=vdevs(console, further_ports),
     )
 
