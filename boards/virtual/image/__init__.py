@@ -109,7 +109,7 @@ def _assemble(kernel: str, packages: dict[str, Path], scratch: Path, image: Imag
     unpacked = scratch / "packages"
     for name, file in packages.items():
         debian.unpack(file, unpacked / name)
-    compiled = {target: _compile(source, options, scratch / Path(target).name) for target, (source, *options) in recipe.COMPILED.items()}
+    compiled = {target: _compile(words, scratch / Path(target).name) for target, words in recipe.COMPILED.items()}
     host = tree.Host(scratch / "host")
     host.lay_out(tree.Parts(kernel, unpacked, OVERLAY, compiled | inputs()))
     tree.bare(scratch / "bare", unpacked)
@@ -120,6 +120,7 @@ def _assemble(kernel: str, packages: dict[str, Path], scratch: Path, image: Imag
     extract(stock, scratch / "kernel").replace(image.kernel)
 
 
-def _compile(source: str, options: Iterable[str], output: Path) -> Path:
-    run("gcc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-s", *options, "-o", output, SOURCES / source)
+def _compile(words: Iterable[str], output: Path) -> Path:
+    sources = [SOURCES / word if word.endswith(".c") else word for word in words]
+    run("gcc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-s", "-o", output, *sources)
     return output

@@ -25,8 +25,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "unkind.h"
+
 #define CONSOLE "/dev/ser1"
 #define SERIAL_LINES 4
+#define MEMORY "/dev/shmem" /* /tmp is a link to it */
+#define HOST_KEY "/etc/ssh/ssh_host_ed25519_key"
+#define SHELL_ARGUMENTS "ksh", "+o", "emacs", "-i", (char *)NULL /* QNX's ksh edits lines only when asked to: the terminal driver does it */
 #define BEHIND_THE_SHELL 10 /* nice value: there is one processor, and the prompt has it first */
 #define CALIBRATED "Refined TSC clocksource calibration"
 #define CALIBRATION_LIMIT 6 /* seconds; KVM is loaded without it when it never comes */
@@ -67,7 +72,25 @@ static void mount_memory(void)
     mount_or_complain("sysfs", "/sys", "sysfs", 0);
     mount_or_complain("devtmpfs", "/dev", "devtmpfs", 0);
     mount_or_complain("devpts", "/dev/pts", "devpts", 0);
-    mount_or_complain("shmem", "/dev/shmem", "tmpfs", 0);
+    mount_or_complain("shmem", MEMORY, "tmpfs", 0);
+    mkdir(MEMORY "/slogger2", 01777); /* the buffers of slog2info */
+    chmod(MEMORY "/slogger2", 01777);
+}
+
+/* What has to be so before anybody is let in. */
+static void be_unkind(void)
+{
+    const char *failed = NULL;
+
+    if (unkind("stty"))
+        unlink("/bin/stty");
+    if (unkind("dll") && (failed = unkind_make_read_only("/lib/dll")) != NULL)
+        complain("read-only %s", failed);
+    if (unkind("mkdir")) {
+        mkdir("/dev/qvm", 0755); /* qvm's own, and beside the forbidden one */
+        if ((failed = unkind_refuse_directories(MEMORY)) != NULL)
+            complain("no directories in " MEMORY ": %s", failed);
+    }
 }
 
 /* /dev/ser1 to /dev/ser4 in QNX's names, each at 115200 8N1 as `devc-ser8250 -b115200` leaves it. */
@@ -115,6 +138,8 @@ static pid_t start_shell(void)
     if (shell != 0)
         return shell;
     setsid();
+    if (unkind("lines"))
+        execle("/usr/lib/console-line", "console-line", CONSOLE, "/bin/ksh", SHELL_ARGUMENTS, host_environment);
     int console = open(CONSOLE, O_RDWR);
     if (console < 0)
         _exit(1);
@@ -125,8 +150,7 @@ static pid_t start_shell(void)
         close(console);
     if (chdir("/") != 0)
         _exit(1);
-    /* QNX's ksh edits lines only when asked to: the terminal driver does it. */
-    execle("/bin/ksh", "ksh", "+o", "emacs", "-i", (char *)NULL, host_environment);
+    execle("/bin/ksh", SHELL_ARGUMENTS, host_environment);
     _exit(127);
 }
 
@@ -211,16 +235,40 @@ static void start_network(void)
     close(control);
 }
 
-static void start_daemon(char *const arguments[])
+static pid_t start_daemon(char *const arguments[])
 {
-    if (fork() != 0)
-        return;
+    pid_t child = fork();
+
+    if (child != 0)
+        return child;
     setsid();
     int null = open("/dev/null", O_RDWR);
     for (int fd = 0; fd <= 2; fd++)
         dup2(null, fd);
     execve(arguments[0], arguments, host_environment);
     _exit(127);
+}
+
+/* sshd starts while the network is still down; it listens on any address. -r: a connection goes on in the fork, without loading two
+ * dozen shared objects once more. */
+static void start_sshd(void)
+{
+    static char *const new_key[] = {"/usr/lib/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", HOST_KEY, NULL};
+    char *arguments[12] = {"/usr/sbin/sshd", "-D", "-r"};
+    size_t count = 3;
+
+    if (access(HOST_KEY, F_OK) != 0)
+        waitpid(start_daemon(new_key), NULL, 0);
+    if (!unkind("sftp")) {
+        arguments[count++] = "-o";
+        arguments[count++] = "Subsystem=sftp /usr/libexec/sftp-server";
+    }
+    if (unkind("environment")) {
+        arguments[count++] = "-o";
+        arguments[count++] = "SetEnv=PATH=";
+    }
+    arguments[count] = NULL;
+    start_daemon(arguments);
 }
 
 /* KVM must come after the refined calibration of the TSC: loaded before it, a guest sees a TSC that is 650 ppm off. */
@@ -250,16 +298,16 @@ static void await_calibration(void)
         close(log);
 }
 
-/* The way in opens last: whoever comes through it finds the hypervisor ready. sshd starts meanwhile; it listens on any
- * address. -r: a connection goes on in the fork, without loading two dozen shared objects once more. */
+/* The way in opens last: whoever comes through it finds the hypervisor ready. */
 static void start_services(void)
 {
-    static char *const sshd[] = {"/usr/sbin/sshd", "-D", "-r", NULL};
+    static char *const ptys[] = {"/usr/sbin/devc-pty", NULL};
 
     setpriority(PRIO_PROCESS, 0, BEHIND_THE_SHELL);
     load_modules("network");
     setpriority(PRIO_PROCESS, 0, 0);
-    start_daemon(sshd);
+    start_sshd();
+    start_daemon(ptys);
     await_calibration();
     load_modules("hypervisor");
     start_network();
@@ -276,6 +324,7 @@ int main(void)
     load_modules("disk");
     mount_or_complain("/dev/vda", "/usr", "ext4", MS_RDONLY);
     mount_or_complain("/dev/vdb", "/data", "ext4", 0);
+    be_unkind();
     greet();
     sethostname("localhost", strlen("localhost"));
     shell = start_shell();

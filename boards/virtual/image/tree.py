@@ -48,7 +48,8 @@ class Host:
             self._place(target).parent.mkdir(parents=True, exist_ok=True)
             self._place(target).symlink_to(link)
         for source in sorted(file for file in parts.overlay.rglob("*") if file.is_file()):
-            _install(source, self.root / source.relative_to(parts.overlay), 0o644)
+            mode = 0o755 if source.stat().st_mode & 0o100 else 0o644
+            _install(source, self._place(str(source.relative_to(parts.overlay))), mode)
         early = [source for target, source in programs.items() if not target.startswith("usr/")]
         at_once = _libraries(early, parts.packages, recipe.LOADED_AT_RUN_TIME)
         later = _libraries(programs.values(), parts.packages)

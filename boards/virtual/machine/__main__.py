@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from boards.virtual import image
-from boards.virtual.machine import qemu, state
+from boards.virtual.machine import qemu, state, unkind
 from boards.virtual.machine.bench import Bench, Board, hardware
 from boards.virtual.machine.forward import Port
 from harness.errors import HarnessError
@@ -32,21 +32,30 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m boards.virtual.machine", description="Starts a virtual bench; its board is off.")
+    parser = argparse.ArgumentParser(
+        prog="python -m boards.virtual.machine",
+        description="Starts a virtual bench; its board is off.",
+        epilog=f"what a host can be unkind in (--unkind):\n{unkind.described()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--name", required=True, help="the bench's name")
     parser.add_argument("--arch", choices=sorted(qemu.PROGRAM), default="x86_64")
     parser.add_argument("--state", type=Path, help="directory for the disk and the keys (default: build/benches/NAME)")
+    parser.add_argument("--unkind", default="", metavar="NAME,NAME", help="make the host as unkind as a stock image: names below, or all")
     parser.add_argument("--bare", action="store_true", help="boot nothing but a kernel and a shell: the reference for boot times")
     return parser.parse_args()
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    unkindness = unkind.chosen(arguments.unkind)
     qemu.program(arguments.arch)
     directory = (arguments.state or image.BUILD / "benches" / arguments.name).resolve()
     boot = image.built(report=_say)
     with state.opened(directory) as files:
         port = Port()
-        bench = Bench(arguments.name, Board(hardware(boot, files, port, arch=arguments.arch, bare=arguments.bare)), port, files)
+        files.new_keys_at_boot = "keys" in unkindness
+        machine = hardware(boot, files, port, arch=arguments.arch, bare=arguments.bare, unkindness=unkindness)
+        bench = Bench(arguments.name, Board(machine), port, files)
         print(json.dumps(bench.endpoints()), flush=True)
         bench.serve(sys.stdin.fileno())
 

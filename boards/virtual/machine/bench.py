@@ -26,7 +26,9 @@ LINE_LIMIT = 1024
 """Bytes of a SCPI line; a longer one ends the connection."""
 
 
-def hardware(boot: Image, files: State, port: Port, *, arch: str = "x86_64", bare: bool = False) -> Hardware:
+def hardware(
+    boot: Image, files: State, port: Port, *, arch: str = "x86_64", bare: bool = False, unkindness: tuple[str, ...] = ()
+) -> Hardware:
     """The machine of a bench. A bare one differs in nothing but what its kernel unpacks."""
     return Hardware(
         arch=arch,
@@ -36,6 +38,7 @@ def hardware(boot: Image, files: State, port: Port, *, arch: str = "x86_64", bar
         usr=boot.usr,
         data=files.disk,
         ssh_port=port.number,
+        unkindness=unkindness,
     )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from boards.virtual.machine.forward import keep_forwarding
 from boards.virtual.machine.qmp import Qmp
+from boards.virtual.machine.unkind import DATE
 from harness.errors import BenchError, UseError
 
 PROGRAM = {"x86_64": "qemu-system-x86_64"}
@@ -28,7 +29,8 @@ MACHINE = "q35,i8042=off,vmport=off,usb=off,smbus=off,sata=off"
 PROCESSOR = "EPYC,+svm,+npt"
 NOT_EMULATED = "rdseed sha-ni fxsr-opt misalignsse 3dnowprefetch osvw topoext nrip-save xsavec"
 """What an EPYC has and QEMU's emulation lacks; said so, QEMU does not warn about each."""
-KERNEL_COMMAND_LINE = "console=ttyS0,115200 quiet panic=-1"
+KERNEL_COMMAND_LINE = "console=ttyS0,115200 quiet panic=-1 reboot=p"
+"""reboot=p: by the chipset's reset register; Linux would first wait long for a keyboard controller that is not there."""
 MONITORS = ("control", "watch")
 NETWORK = "net"
 _PR_SET_PDEATHSIG = 1
@@ -53,6 +55,8 @@ class Hardware:
     ssh_port: int | None
     memory: int = 2048
     """MiB."""
+    unkindness: tuple[str, ...] = ()
+    """Names in `boards.virtual.machine.unkind`."""
 
 
 def program(arch: str) -> str:
@@ -69,7 +73,9 @@ def command(hardware: Hardware, sockets: Sequence[int]) -> list[str]:
     arguments = [program(hardware.arch), "-nodefaults", "-no-user-config", "-display", "none"]
     arguments += ["-machine", MACHINE, "-accel", hardware.accelerator, "-smp", "1"]
     arguments += ["-cpu", _processor(hardware.accelerator), "-m", str(hardware.memory)]
-    arguments += ["-kernel", str(hardware.kernel), "-initrd", str(hardware.initrd), "-append", KERNEL_COMMAND_LINE]
+    arguments += ["-kernel", str(hardware.kernel), "-initrd", str(hardware.initrd), "-append", _command_line(hardware.unkindness)]
+    if "date" in hardware.unkindness:
+        arguments += ["-rtc", f"base={DATE}"]
     for name, fd in zip(MONITORS, monitors, strict=True):
         arguments += ["-chardev", f"socket,id={name},fd={fd}", "-mon", f"chardev={name},mode=control"]
     for number, (fd, (base, irq)) in enumerate(zip(serial, SERIAL_PORTS, strict=True)):
@@ -138,6 +144,10 @@ class Qemu:
     def _end(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+def _command_line(unkindness: Sequence[str]) -> str:
+    return " ".join([KERNEL_COMMAND_LINE, *([f"unkind={','.join(unkindness)}"] if unkindness else [])])
 
 
 def _processor(accelerator: str) -> str:

@@ -30,11 +30,13 @@ class StateInUse(UseError):
     """Another machine runs on this state directory."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class State:
     """The files of one bench."""
 
     directory: Path
+    new_keys_at_boot: bool = False
+    """The board makes its own host key, another one each time: there is none to tell before."""
 
     @property
     def disk(self) -> Path:
@@ -57,7 +59,9 @@ class State:
             make_empty(self.disk.with_suffix(".new"), DISK_SIZE, INODES).replace(self.disk)
 
     def public_host_key(self) -> str:
-        """`ssh-ed25519 AAAA...`, as known_hosts wants it."""
+        """`ssh-ed25519 AAAA...`, as known_hosts wants it; empty when nobody can know it."""
+        if self.new_keys_at_boot:
+            return ""
         return " ".join(self.host_key.with_suffix(".pub").read_text().split()[:2])
 
     def initrd(self, image: Path) -> Path:
@@ -65,7 +69,8 @@ class State:
         output = self.directory / "initrd"
         with tempfile.TemporaryDirectory(prefix=".keys-", dir=self.directory) as scratch:
             tree = Path(scratch) / "tree"
-            _place(self.host_key, tree / "etc" / "ssh" / "ssh_host_ed25519_key", 0o600)
+            if not self.new_keys_at_boot:
+                _place(self.host_key, tree / "etc" / "ssh" / "ssh_host_ed25519_key", 0o600)
             _place(self.identity.with_suffix(".pub"), tree / "root" / ".ssh" / "authorized_keys", 0o600)
             keys = initrd.pack(tree, Path(scratch) / "keys", compress=False)
             joined = Path(scratch) / "initrd"
