@@ -106,6 +106,11 @@ class SshConnection:
             raise self._lost(ended.stderr)
         return Result(ended.returncode, ended.stdout, ended.stderr)
 
+    def start(self, script: str, terminal: int) -> subprocess.Popen[bytes]:
+        """Starts shell text on the host whose input and output are a terminal of this machine (a descriptor). The caller ends it."""
+        command = ["ssh", "-T", *self._through_master(), self._destination, "--", script]
+        return subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=subprocess.DEVNULL, start_new_session=True)
+
     def put(self, files: Mapping[Path, str], timeout: float) -> None:
         """Copies files to the host, all in one sftp session.
 
@@ -138,8 +143,9 @@ class SshConnection:
 
     @property
     def _known_hosts(self) -> Path:
-        """The pinned key alone, or what this bench's server showed first, kept between runs."""
-        return self._directory / "known_hosts" if self.settings.host_key else user_benches() / f"{self._board}.known_hosts"
+        """The pinned key alone, or what this bench's server showed first, kept between runs if it keeps its keys itself."""
+        private = bool(self.settings.host_key) or self.settings.keys == "per boot"
+        return self._directory / "known_hosts" if private else user_benches() / f"{self._board}.known_hosts"
 
     def _start_master(self, deadline: Deadline) -> str:
         """One try; the reason of the refusal, or "" when the master is up."""
@@ -227,7 +233,8 @@ class SshConnection:
                 f"{self._board}: ssh says: {_last_line(refusal.encode())}", "correct ssh.options or ssh.identity in the bench file"
             )
         if "REMOTE HOST IDENTIFICATION HAS CHANGED" in refusal or "Host key verification failed" in refusal:
-            pin = "ssh.host_key in the bench file" if self.settings.host_key else f"or remove {self._known_hosts}"
+            kept = f'or remove {self._known_hosts}, or write ssh.keys = "per boot" in the bench file if they lie in RAM'
+            pin = "ssh.host_key in the bench file" if self.settings.host_key else kept
             raise HostKeyChanged(
                 f"{self._board}: the host key at {self._place} is another than the pinned one",
                 f"make sure that it is the right host, then correct {pin}",

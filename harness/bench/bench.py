@@ -13,7 +13,8 @@ from pathlib import Path
 from harness import boardfile, lease, power
 from harness.bench import identity
 from harness.bench.guardian import Guardian
-from harness.boardfile import Board
+from harness.bench.route import GuestRoute, route
+from harness.boardfile import Board, Port
 from harness.clock import Deadline
 from harness.console import KSH, Console, Cursor, Shell
 from harness.errors import BenchError
@@ -51,6 +52,7 @@ class Bench:
         self._held = ExitStack()
         self._ports: dict[str, Console] = {}
         self._ssh: SshConnection | None = None
+        self._route: GuestRoute | None = None
         self._begin = 0
         """Where on the host's console the present boot began."""
         self._next_boot: Cursor | None = None
@@ -101,6 +103,11 @@ class Bench:
         """`host`, `guest` or the name of a line."""
         return self._ports[name]
 
+    def reach_guest(self) -> None:
+        """A VM is there: the `guest` console leads to it from now on. Nothing to do where a cable does that."""
+        if self._route:
+            self._route.attach(self._ssh)
+
     def power_off(self) -> None:
         """Cuts the power; the host's shell and SSH are gone."""
         self._leave_host()
@@ -125,8 +132,12 @@ class Bench:
         launched = held.enter_context(boardfile.launch(self.board, events=self.events, log=self._logs / "launch.log"))
         self.board = launched.board
         self.power: PowerSwitch = power.switch(self.board, self.events)
+        self._route = route(self.board, self.events)
+        if self._route:
+            held.callback(self._route.close)
         # The ports first: somebody who has one open may have the board on as well, and it is not ours to switch off then.
-        ports = {"host": self.board.console.host, "guest": self.board.console.guest, **self.board.line}
+        guest = Port(url=self._route.url) if self._route else self.board.console.guest
+        ports = {"host": self.board.console.host, "guest": guest, **self.board.line}
         for name, port in ports.items():
             if port.url:
                 console = Console(name, port.url, port.baud, self._logs / f"{name}.log", self.events)
@@ -142,6 +153,8 @@ class Bench:
             self.power.off()
 
     def _leave_host(self) -> None:
+        if self._route:
+            self._route.detach()
         if self._ssh is not None:
             self._ssh.close()
             self._ssh = None

@@ -142,7 +142,20 @@ class LinuxGuests:
     def _qvm(self, recipe: Recipe) -> Qvm:
         bench = self._bench
         configuration = self.configuration(recipe)
-        return Qvm(bench.host, configuration, self._deployment, program=bench.board.host.qvm, evidence=self._evidence, events=bench.events)
+        return Qvm(
+            bench.host,
+            configuration,
+            self._deployment,
+            program=bench.board.host.qvm,
+            evidence=self._evidence,
+            events=bench.events,
+            ready=self._meet,
+        )
+
+    def _meet(self) -> None:
+        """A guest on a line of its own is reached by that line."""
+        if not self._line:
+            self._bench.reach_guest()
 
     def _deadline(self, phase: Phase, awaited: str) -> Deadline:
         return Deadline.after(self._bench.board.seconds(phase), awaited)

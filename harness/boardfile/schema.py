@@ -74,6 +74,8 @@ class Ssh(Table, frozen=True):
     """Private key file; empty: what the user's own ssh configuration says."""
     host_key: str = ""
     """`ssh-ed25519 AAAA…` to pin; empty: the first key seen is kept."""
+    keys: Literal["kept", "per boot"] = "kept"
+    """How long the host's keys live. Where they lie in RAM and nothing is pinned, the first key seen holds until the host is left."""
     options: tuple[str, ...] = ()
     """Further `-o` options."""
 
@@ -125,11 +127,21 @@ class Identity(Table, frozen=True):
     """What must stand in that output: a MAC address, a serial number."""
 
 
+class GuestConsole(Table, frozen=True):
+    """`[vm.console]`: how the console of a guest reaches the lab controller."""
+
+    route: Literal["serial", "pty"] = "serial"
+    """"serial": by a cable (`[console.guest]`). "pty": `vm.console_device` is the master of a pty pair, the rest of the way is SSH."""
+    slave: str = ""
+    """The other end of that pair on the host: `/dev/ttyp0`."""
+
+
 class Vm(Table, frozen=True):
     """`[vm]`: what every VM configuration on this board needs."""
 
     console_device: str = ""
     """The host device the guest's console is bridged to: `/dev/ser3`."""
+    console: GuestConsole = GuestConsole()
     base_options: dict[str, str] = {}
     """VM options every configuration gets: option name to the rest of its line."""
 

@@ -7,7 +7,7 @@ never by SIGKILL. Whatever it printed and its exit status stay readable until th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -151,10 +151,12 @@ class Qvm:
         evidence: Path,
         events: Events,
         systems: str = "/dev/qvm",
+        ready: Callable[[], object] = lambda: None,
     ) -> None:
         """Checks and writes the configuration: to `evidence` (a directory of the run) now, to the host when it is first needed.
 
-        `systems` is the directory in which a qvm shows its VM as long as it lives. Raises `ConfigurationFault` or `Unwritable`.
+        `systems` is the directory in which a qvm shows its VM as long as it lives; `ready` is called each time a VM is there.
+        Raises `ConfigurationFault` or `Unwritable`.
         """
         check(configuration)
         self.host = host
@@ -168,6 +170,7 @@ class Qvm:
         self.local.write_text(write(configuration))
         self.path = f"{deployment.directory}/{self.system}.qvmconf"
         self.directory = f"{systems}/{self.system}"
+        self._ready = ready
         self._on_host = False
         self._process: Process | None = None
         self._ended: Ending | None = None
@@ -274,6 +277,7 @@ class Qvm:
             status = process.poll()
             if look == 0 and status is None:
                 self.events.emit("qvm.ready", system=self.system, pid=process.pid)
+                self._ready()
                 return
             if status is None and look == 1:
                 status = process.wait(deadline)
