@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.boardfile import Board, Ssh
@@ -167,6 +168,24 @@ def test_a_changed_host_key_names_the_pin(server: Server, tmp_path: Path) -> Non
     pin = " ".join(wrong.with_suffix(".pub").read_text().split()[:2])
     with connection(server, host_key=pin) as ssh, pytest.raises(HostKeyChanged, match=r"ssh\.host_key"):
         ssh.connect(soon(30))
+
+
+def test_keys_that_live_for_one_boot_are_kept_for_one_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is remembered, neither of nor for the connections of other boards at this address."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "configuration"))
+    with serving(tmp_path) as server:
+        for _ in range(2):
+            board = link(server.port, server.identity, "")
+            board.settings = msgspec.structs.replace(board.settings, keys="per boot")
+            try:
+                board.connect(soon())
+                assert board.run_text("true", 10).status == 0
+            finally:
+                board.close()
+            server.stop()
+            server.new_host_key()
+            server.start()
+    assert not list((tmp_path / "configuration").rglob("*.known_hosts"))
 
 
 def test_without_a_pin_the_first_key_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

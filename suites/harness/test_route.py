@@ -1,0 +1,102 @@
+"""A guest's console over the host: a real pty on one side, a real console on the other, OpenSSH between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.bench.route import GuestRoute, NoRoute, route
+from harness.boardfile import Board, Ssh
+from harness.boardfile.schema import About, GuestConsole, HostProfile, Vm
+from harness.clock import Deadline
+from harness.console import Console
+from harness.events import Events
+from harness.ssh import SshConnection
+from suites.harness.test_machine import Machine, wait_for
+
+EVERY_BYTE = bytes(range(256)) * 8
+
+
+def board(host: str = "127.0.0.1", *, device: str = "/dev/ptyp0", slave: str = "/dev/ttyp0", kind: str = "pty", **ssh: object) -> Board:
+    return Board(
+        name="bench",
+        files=("bench.toml",),
+        board=About(description="a host of this test", arch="x86_64", os="qnx-8.0"),
+        ssh=Ssh(host=host, **ssh),  # type: ignore[arg-type]
+        host=HostProfile(path=("/bin", "/usr/bin")),
+        vm=Vm(console_device=device, console=GuestConsole(route=kind, slave=slave)),  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    machine = Machine(tmp_path_factory.mktemp("benches") / "route")
+    machine.boot()
+    yield machine
+    machine.end()
+
+
+@pytest.fixture
+def way(host: Machine) -> Iterator[tuple[GuestRoute, SshConnection]]:
+    """The way to /dev/ttyp2, and the connection it goes by."""
+    at = host.endpoints["ssh"]
+    bench = board(slave="/dev/ttyp2", port=at["port"], identity=at["identity"], host_key=at["host_key"])
+    ssh, made = SshConnection(bench, Events()), route(bench, Events())
+    assert made is not None
+    ssh.connect(Deadline.after(20, "the SSH server"))
+    yield made, ssh
+    made.close()
+    ssh.close()
+
+
+def on(host: Machine, command: str) -> str:
+    return host.ssh(f"export PATH=/bin:/usr/bin\n{command}").stdout
+
+
+def test_every_byte_goes_both_ways_unchanged(host: Machine, way: tuple[GuestRoute, SshConnection], tmp_path: Path) -> None:
+    """A program with the master open stands for qvm: it sends every byte, then gives back what it is sent."""
+    made, ssh = way
+    deadline = Deadline.after(30, "the bytes")
+    on(host, f"echo {EVERY_BYTE.hex()} | xxd -r -p >/tmp/all")
+    with Console("guest", made.url, 115200, tmp_path / "guest.log", Events()) as console:
+        made.attach(ssh)
+        on(host, "cat /tmp/all >/dev/ptyp2")
+        assert console.log.wait(len(EVERY_BYTE) - 1, deadline.remaining, lambda: False)
+        console.write(EVERY_BYTE, deadline)
+        returned = on(host, f"head -c {len(EVERY_BYTE)} </dev/ptyp2 | cksum; cksum </tmp/all").splitlines()
+        assert console.slice(0) == EVERY_BYTE
+    assert returned[0] == returned[1]
+
+
+def test_nobody_is_left_on_the_host_and_the_console_lives_on(host: Machine, way: tuple[GuestRoute, SshConnection], tmp_path: Path) -> None:
+    """The next guest's console is the same one on the lab controller."""
+    made, ssh = way
+    with Console("guest", made.url, 115200, tmp_path / "guest.log", Events()) as console:
+        for number in range(2):
+            made.attach(ssh)
+            on(host, f"echo guest {number} >/dev/ptyp2")
+            assert console.cursor(0).expect(f"guest {number}".encode(), Deadline.after(10, "the guest"))
+            made.detach()
+            assert wait_for(lambda: "cat" not in on(host, "pidin -F %n"), 10), "a program of the route is left on the host"
+
+
+def test_a_cable_needs_no_route() -> None:
+    assert route(board(kind="serial"), Events()) is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"), [({"slave": ""}, "vm.console.slave"), ({"device": ""}, "vm.console_device"), ({"host": ""}, "ssh.host")]
+)
+def test_what_is_missing_is_named(keys: dict[str, str], sentence: str) -> None:
+    with pytest.raises(NoRoute, match=sentence):
+        route(board(**keys), Events())
+
+
+def test_without_ssh_the_way_is_refused() -> None:
+    made = route(board(), Events())
+    assert made is not None
+    with pytest.raises(NoRoute, match="--no-ssh"):
+        made.attach(None)
+    made.close()
