@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 from boards.virtual.machine import unkind
 from suites.harness.session import pytest as run_pytest
 from suites.harness.test_machine import CHECKOUT, Machine
+from suites.harness.test_runs import journal
 
 LINE = 256
 """Bytes of a line that an unkind console takes, its end included."""
@@ -104,5 +104,4 @@ def test_a_name_that_is_none_is_one_sentence(tmp_path: Path) -> None:
 def test_the_bench_suite_is_green_on_the_unkind_board(tmp_path: Path) -> None:
     ended = run_pytest("--board=virtual-x86_64-unkind", f"--run-directory={tmp_path}", "suites/bench")
     assert ended.status == 0, ended.output
-    events = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
-    assert any(event["event"] == "guest.console" for event in events), "the guest's console did not come by its own route"
+    assert any(event["event"] == "guest.console" for event in journal(tmp_path)), "the guest's console did not come by its own route"
