@@ -172,6 +172,34 @@ def test_ticks_lost_evenly_are_not_charged_to_the_timer_of_a_slow_bench(rate: fl
     assert Measurement(name="rate", quantity=found, unit="Hz", expected=expected, limit=expected * TICK_LIMIT).verdict is verdict
 
 
+def stretches(rates: list[float]) -> list[Sample]:
+    """Reads of a counter whose ticks merge in places: seconds in which it counted `rates`."""
+    samples, count = [Sample(0, 0.002, 0)], 0.0
+    for second, counted in enumerate(rates, 1):
+        count += counted
+        samples.append(Sample(second, second + 0.002, int(count)))
+    return samples
+
+
+@pytest.mark.parametrize(
+    ("rates", "verdict"),
+    [
+        ([250.0] * 20, Verdict.PASSED),
+        ([250.0] * 6 + [247.0] * 14, Verdict.INCONCLUSIVE),
+        ([247.5] * 20, Verdict.FAILED),
+        ([250.0] * 6 + [225.0] * 14, Verdict.FAILED),
+        ([252.5] * 20, Verdict.FAILED),
+    ],
+)
+def test_a_board_that_is_not_steady_is_judged_by_its_best_stretch(rates: list[float], verdict: Verdict) -> None:
+    samples = stretches(rates)
+    found = with_unseen(rate_from_counts(samples), samples, steady=False)
+    assert Measurement(name="rate", quantity=found, unit="Hz", expected=250.0, limit=250 * TICK_LIMIT).verdict is verdict
+    if verdict is Verdict.INCONCLUSIVE:
+        found = with_unseen(rate_from_counts(samples), samples, steady=True)
+        assert Measurement(name="rate", quantity=found, unit="Hz", expected=250.0, limit=250 * TICK_LIMIT).verdict is not Verdict.PASSED
+
+
 def test_a_counter_that_stands_still_has_rate_zero_within_its_bound() -> None:
     found = rate_from_counts([Sample(0, 0.1, 7), Sample(10, 10.1, 7)])
     assert (found.value, found.uneven) == (0.0, 0.0)

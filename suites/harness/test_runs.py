@@ -70,7 +70,7 @@ def test_the_readmes_first_command_works_as_printed() -> None:
 @pytest.mark.parametrize(
     ("option", "suite", "lines"),
     [
-        ("timer8254:defect=pit.rate_1pct", "suites/timer8254/test_linux.py", {"PIT-018", "PIT-033", "PIT-079"}),
+        ("timer8254:defect=pit.rate_1pct", "suites/timer8254/test_linux.py", {"PIT-018", "PIT-079"}),
         ("ser8250:defect=uart.thre_lost", "suites/ser8250/test_linux.py", {"UART-050", "UART-099"}),
         ("ser8250:defect=uart.drop_byte", f"{BRIDGE}::test_the_guest_sends_256_kib_unchanged", {"UART-028", "UART-029", "UART-031"}),
         ("ser8250:defect=uart.thre_early", f"{BRIDGE}::test_both_directions_at_once", DUPLEX),

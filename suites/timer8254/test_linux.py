@@ -8,12 +8,14 @@ lab controller's monotonic clock.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import pytest
 
 from fixtures.marks import judge, specification
 from fixtures.measure import Judge
-from harness.bench import LinuxGuests
+from harness.bench import Bench, LinuxGuests
+from harness.errors import Inconclusive
 from harness.guest.linux import LinuxGuest
 from suites.timer8254.clockevent import clock_event
 from suites.timer8254.ticks import COUNT_HZ250, INPUT_CLOCK, TICK_LIMIT, Ticks, sample_ticks
@@ -21,34 +23,64 @@ from suites.timer8254.ticks import COUNT_HZ250, INPUT_CLOCK, TICK_LIMIT, Ticks, 
 pytestmark = judge("drivers")
 
 NOMINAL = INPUT_CLOCK / COUNT_HZ250
+NO_TICKS = "MP-BIOS bug"
+"""What the kernel says when it saw no ticks on the I/O APIC pin and tries other wirings."""
 PERIODIC = ("nohz=off", "highres=off", "tsc=unstable", "clocksource=refined-jiffies")
 
 
+class Booted(NamedTuple):
+    """A guest, and whether it took a second boot to find its ticks."""
+
+    guest: LinuxGuest
+    again: bool
+
+
 @pytest.fixture(scope="module", params=["newer kernel", "ticks as time"])
-def guest(request: pytest.FixtureRequest, linux_guests: LinuxGuests) -> LinuxGuest:
-    """A guest whose tick device is the PIT: of a newer kernel as it comes, and of the release's with no other time than its ticks."""
-    if request.param == "ticks as time":
-        return linux_guests.boot(PERIODIC)
-    return linux_guests.boot(kernel=request.getfixturevalue("newer_kernel"))
+def booted(request: pytest.FixtureRequest, linux_guests: LinuxGuests) -> Booted:
+    """A guest whose tick device is the PIT: of a newer kernel as it comes, and of the release's with no other time than its ticks.
+
+    The kernel looks for its ticks for 40 ms. A bench that stood still just then shows what a dead timer shows, once.
+    """
+
+    def boot() -> LinuxGuest:
+        if request.param == "ticks as time":
+            return linux_guests.boot(PERIODIC)
+        return linux_guests.boot(kernel=request.getfixturevalue("newer_kernel"))
+
+    guest = boot()
+    if NO_TICKS not in guest.kernel_log(NO_TICKS):
+        return Booted(guest, again=False)
+    linux_guests.stop()
+    return Booted(boot(), again=True)
 
 
 @pytest.fixture(scope="module")
-def ticks(guest: LinuxGuest) -> Ticks:
+def guest(booted: Booted) -> LinuxGuest:
+    return booted.guest
+
+
+@pytest.fixture(scope="module")
+def ticks(guest: LinuxGuest, bench: Bench) -> Ticks:
     """Interrupt 0 and the guest's clock against the lab controller's, sampled once for all who ask."""
-    return sample_ticks(guest, wanted_uncertainty=NOMINAL * TICK_LIMIT / 4)
+    return sample_ticks(guest, wanted_uncertainty=NOMINAL * TICK_LIMIT / 4, steady=bench.board.has("cpu.steady"))
 
 
 @specification("PIT-110")
-def test_the_kernel_finds_the_timer_on_io_apic_pin_0(guest: LinuxGuest) -> None:
+def test_the_kernel_finds_the_timer_on_io_apic_pin_0(booted: Booted) -> None:
     """`check_timer` sees ticks on the pin the configuration names, at the first try."""
-    log = guest.kernel_log(r"\.\.TIMER|MP-BIOS|8254|timer doesn't work")
+    log = booted.guest.kernel_log(rf"\.\.TIMER|{NO_TICKS}|8254|timer doesn't work")
     found = re.search(r"\.\.TIMER: vector=0x\w+ apic1=(\d+) pin1=(\d+)", log)
     assert found, "the kernel did not report where it looked for the timer"
     assert found.groups() == ("0", "0")
-    assert "MP-BIOS bug" not in log, "the kernel did not get ticks on the I/O APIC pin and tried other wirings"
+    assert NO_TICKS not in log, "the kernel did not get ticks on the I/O APIC pin and tried other wirings, at a second boot too"
+    if booted.again:
+        raise Inconclusive(
+            "the kernel got no ticks on the I/O APIC pin at a first boot, and did at a second",
+            "run again on a quieter lab controller; if it comes back there, the timer is late now and then",
+        )
 
 
-@specification("PIT-033", "PIT-110")
+@specification("PIT-110")
 def test_the_pit_is_the_tick_device(guest: LinuxGuest) -> None:
     """Clock event device 0 is `pit`, and its line is an edge-triggered I/O APIC interrupt."""
     assert guest.read("/sys/devices/system/clockevents/clockevent0/current_device") == "pit"
@@ -57,7 +89,13 @@ def test_the_pit_is_the_tick_device(guest: LinuxGuest) -> None:
     assert "edge" in line.kind
 
 
-@specification("PIT-018", "PIT-033", "PIT-079")
+@specification("PIT-033")
+def test_it_reloads_and_repeats_by_itself(ticks: Ticks) -> None:
+    """A thousand periods and more from one count that the kernel wrote once."""
+    assert ticks.interrupts >= 1000
+
+
+@specification("PIT-018", "PIT-079")
 def test_one_interrupt_per_period_at_the_right_rate(guest: LinuxGuest, ticks: Ticks, measured: Judge) -> None:
     """Mode 2 with count 4773 interrupts once every 4773 input clocks: 249.9857 Hz by the lab controller's clock."""
     if (mode := clock_event(guest)) != "periodic":
@@ -65,7 +103,7 @@ def test_one_interrupt_per_period_at_the_right_rate(guest: LinuxGuest, ticks: Ti
     measured("timer8254.tick_rate", ticks.rate, unit="Hz", expected=NOMINAL, limit=NOMINAL * TICK_LIMIT)
 
 
-@specification("PIT-018", "PIT-033", "PIT-079")
+@specification("PIT-018", "PIT-079")
 def test_no_tick_is_lost_from_the_guests_clock(guest: LinuxGuest, ticks: Ticks, measured: Judge) -> None:
     """Where ticks are all the time there is, the guest's clock goes as fast as the lab controller's."""
     source = guest.read("/sys/devices/system/clocksource/clocksource0/current_clocksource")

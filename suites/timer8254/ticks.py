@@ -8,6 +8,9 @@ stood still for three periods takes one interrupt for three ticks, on any board.
 otherwise; the ticks of that step may have been made unseen, so they widen the interval upwards, and upwards only: a bench that stands
 still makes a slow timer inconclusive, and never hides a fast one. A bench whose answers take longer than three ticks may lose them
 evenly as well, so its interval is widened by what such benches were seen to lose.
+
+A board without the feature `cpu.steady` keeps its virtual CPUs waiting now and then, in short stretches that no sample shows alone. There
+the interval reaches up to the rate of the best stretch: a timer that is slow all the time is slow in every stretch.
 """
 
 from __future__ import annotations
@@ -46,6 +49,8 @@ INTERVAL = 1.0
 """Seconds between two samples."""
 FEWEST = 4
 """Samples before there is a rate."""
+STRETCH = 6
+"""Samples of the stretches whose rates are compared."""
 SLOW_ANSWER = 3.0
 """Ticks that an answer takes, in the median, on a bench that cannot be trusted to take every tick."""
 LOST_WHEN_SLOW = 0.05
@@ -61,10 +66,15 @@ class Ticks(NamedTuple):
     """Interrupt 0 in Hz."""
     clock: Quantity
     """Seconds of the guest's clock in one second."""
+    interrupts: int
+    """Interrupts taken from the first sample to the last."""
 
 
-def sample_ticks(guest: LinuxGuest, wanted_uncertainty: float, longest: float = LONGEST) -> Ticks:
-    """Samples until the expanded uncertainty of the rate, in Hz, is small enough (or the longest window, in seconds, is over)."""
+def sample_ticks(guest: LinuxGuest, wanted_uncertainty: float, longest: float = LONGEST, *, steady: bool = True) -> Ticks:
+    """Samples until the expanded uncertainty of the rate, in Hz, is small enough (or the longest window, in seconds, is over).
+
+    `steady`: the board has the feature `cpu.steady`.
+    """
     counts: list[Sample] = []
     uptimes: list[Sample] = []
     between = Event()
@@ -85,21 +95,21 @@ def sample_ticks(guest: LinuxGuest, wanted_uncertainty: float, longest: float = 
             if counts[-1].count == counts[-FEWEST].count:
                 seconds = counts[-1].after - counts[-FEWEST].before
                 raise AssertionError(f"interrupt 0 has stopped at {counts[-1].count}: none came in {seconds:.1f} s")
-            rate = with_unseen(rate_from_counts(counts), counts)
+            rate = with_unseen(rate_from_counts(counts), counts, steady=steady)
             seconds = counts[-1].after - begin
             guest.events.emit("progress", text=f"{seconds:.0f} s of ticks: {rate.value:.3f} Hz ± {rate.uncertainty:.3f} Hz")
             if rate.uncertainty <= wanted_uncertainty or seconds > longest:
-                return Ticks(rate, clock_rate(uptimes, rate.value))
+                return Ticks(rate, clock_rate(uptimes, rate.value, steady=steady), counts[-1].count - counts[0].count)
 
 
-def clock_rate(uptimes: Sequence[Sample], tick_rate: float) -> Quantity:
+def clock_rate(uptimes: Sequence[Sample], tick_rate: float, *, steady: bool = True) -> Quantity:
     """Seconds of the guest's clock in one second, from its uptime in hundredths."""
     rate = rate_from_counts(uptimes)
-    steps = with_unseen(rate, uptimes, tick_rate)
+    steps = with_unseen(rate, uptimes, tick_rate, steady=steady)
     return Quantity(steps.value / UPTIME_STEPS, (steps.uncertainty + 2 * UPTIME_LAG / rate.seconds) / UPTIME_STEPS)
 
 
-def with_unseen(rate: Rate, samples: Sequence[Sample], tick_rate: float | None = None) -> Quantity:
+def with_unseen(rate: Rate, samples: Sequence[Sample], tick_rate: float | None = None, *, steady: bool = True) -> Quantity:
     """The rate's interval, widened by the ticks that may have merged while the guest did not run.
 
     `tick_rate` is that of the ticks behind the counts, in Hz, when the counts are not ticks.
@@ -107,4 +117,8 @@ def with_unseen(rate: Rate, samples: Sequence[Sample], tick_rate: float | None =
     widening = rate.uneven / rate.seconds
     if median(sample.bracket for sample in samples) > SLOW_ANSWER / (tick_rate or rate.value):
         widening += rate.value * LOST_WHEN_SLOW
+    if not steady:
+        best = max((rate_from_counts(samples[at : at + STRETCH]).value for at in range(len(samples) - STRETCH + 1)), default=rate.value)
+        if best <= rate.value * (1 + LOST_WHEN_SLOW):
+            widening = max(widening, best - rate.value - rate.uncertainty)
     return Quantity(rate.value + widening / 2, rate.uncertainty + widening / 2)
