@@ -46,7 +46,7 @@ $(VENV)/.complete: requirements.lock pyproject.toml | packages
 
 build/virtual/qvm: $(QVM_SOURCES) $(HEADERS) | packages
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -rdynamic -o $@ $(QVM_SOURCES) -ldl -pthread
+	$(CC) $(CFLAGS) -fvisibility=hidden -rdynamic -o $@ $(QVM_SOURCES) -ldl -pthread
 
 build/virtual/vdevs/vdev-%.so: boards/virtual/vdevs/%.c $$(wildcard boards/virtual/vdevs/$$*_*.c) $(HEADERS) | packages
 	@mkdir -p $(@D)

@@ -87,8 +87,8 @@ class Qvm:
         return Result(result.returncode, result.stdout)
 
 
-def bzimage() -> bytes:
-    """A Linux image after the 32-bit boot protocol whose code is one `hlt`."""
+def bzimage(code: bytes = b"\xf4" * 16) -> bytes:
+    """A Linux image after the 32-bit boot protocol with this code, by default `hlt`."""
     image = bytearray(5 * 512)
     image[0x1F1] = 4  # setup_sects
     struct.pack_into("<H", image, 0x1FE, 0xAA55)
@@ -99,7 +99,7 @@ def bzimage() -> bytes:
     struct.pack_into("<I", image, 0x22C, 0x7FFFFFFF)  # initrd_addr_max
     struct.pack_into("<I", image, 0x238, 255)  # cmdline_size
     struct.pack_into("<I", image, 0x260, 0x10000)  # init_size
-    return bytes(image) + b"\xf4" * 16
+    return bytes(image) + code
 
 
 def elf(*, kind: int = 2, machine: int = 3, entry: int = 1 << 20, physical: int = 1 << 20) -> bytes:
@@ -142,7 +142,7 @@ def build(directory: Path) -> None:
             assert result.returncode == 0, result.stderr
     for program, without in (("qvm", PARSER), ("qvm_parser", VIRTUAL / "qvm" / "main.c")):
         linked = [target for source, target in objects.items() if source != without]
-        result = _compile([*compiler, "-rdynamic", "-pthread", "-o", directory / program, *linked, "-ldl"])
+        result = _compile([*compiler, "-fvisibility=hidden", "-rdynamic", "-pthread", "-o", directory / program, *linked, "-ldl"])
         assert result.returncode == 0, result.stderr
     (directory / "vdev-text.so").write_text("no shared object\n")
 

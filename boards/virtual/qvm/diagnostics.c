@@ -198,7 +198,7 @@ void qvm_fatal(unsigned source, const char *fmt, ...)
     say(configuring ? running.place : NULL, running.vdev, fmt, list);
     va_end(list);
     if (stage_reached(STAGE_STARTING))
-        guest_terminate(STATUS_FATAL_AFTER_START);
+        end_now(STATUS_FATAL_AFTER_START);
     end_now(configuring ? STATUS_CONFIGURATION : STATUS_FATAL_BEFORE_START);
 }
 

@@ -173,6 +173,9 @@ void end_now(int status)
 void guest_terminate(guest_termination_cause_t cause)
 {
     running_only("guest_terminate");
+    if (cause < GTC_NORMAL_EXIT || cause > GTC_MAX)
+        run_error(GTC_VDEV_ERROR, "vdev %s ended the VM for the cause %d; there are %d to %d",
+                  running.vdev != NULL ? running.vdev : "(a thread of its own)", cause, GTC_NORMAL_EXIT, GTC_MAX);
     end_request(cause);
     end_thread();
 }

@@ -7,8 +7,8 @@
 #include <qvm/gasp.h>
 #include <qvm/vdev-core.h>
 
-/* The region that holds all of START to START+LENGTH in the space QST_MEMORY or QST_X86_IO, or NULL. */
-const struct gasp_region *gasp_find(qvm_state_types_t space, uint64_t start, uint64_t length);
+/* Whether a region holds all of START to START+LENGTH in the space QST_MEMORY or QST_X86_IO; a copy of it in `*found`. */
+bool gasp_find(qvm_state_types_t space, uint64_t start, uint64_t length, struct gasp_region *found);
 /* Whether a region overlaps it. */
 bool gasp_taken(qvm_state_types_t space, uint64_t start, uint64_t length);
 

@@ -26,13 +26,18 @@ static unsigned pins(const vdev_t *pic)
     return functions != NULL && functions->num_pins != NULL ? functions->num_pins(pic) : 0;
 }
 
+/* Start-up is single-threaded, and nothing is bound after it. */
 static void bind(guest_intr_t *line, vdev_t *pic, unsigned pin)
 {
+    static guest_intr_t *bound;
+    static size_t count;
     unsigned sources = 0;
 
-    for (const vdev_t *vdp = vdev_next(NULL); vdp != NULL; vdp = vdev_next(vdp))
-        sources += &vdp->v_intr != line && vdp->v_intr.pic == pic && vdp->v_intr.param == pin;
+    for (size_t n = 0; n < count; n++)
+        sources += bound[n].pic == pic && bound[n].param == pin;
     *line = (guest_intr_t){.pic = pic, .param = pin, .src_id = sources};
+    bound = grow(bound, count + 1, sizeof *bound);
+    bound[count++] = *line;
 }
 
 void intr_check(void)
@@ -65,6 +70,19 @@ void intr_resolve(guest_intr_t *line, const char *spec, const struct place *plac
         configuration_error(place, "intr %s: %s has no line %" PRIu64, spec, name, pin);
     release(name);
     bind(line, pic, (unsigned)pin);
+}
+
+char *qvm_parse_intr(const vdev_t *vdp, const char *str, guest_intr_t *ip)
+{
+    size_t length = strcspn(str, ",");
+
+    startup_only("qvm_parse_intr");
+    if (!stage_reached(STAGE_ASSIGN))
+        start_error(vdev_place(vdp), "vdev %s called qvm_parse_intr() before every vdev was read", vdev_name(vdp));
+    char *spec = copy_text(str, length);
+    intr_resolve(ip, spec, vdev_place(vdp));
+    release(spec);
+    return (char *)(uintptr_t)(str + length);
 }
 
 void intr_resolve_gsi(guest_intr_t *line, unsigned pin)

@@ -16,12 +16,13 @@ static int transfer_guest(struct guest_cpu *gcp, qvm_state_types_t space, uint64
                           bool is_write)
 {
     void *memory = space == QST_MEMORY ? memory_at(location, length) : NULL;
+    struct gasp_region region;
 
     if (memory != NULL && is_write)
         memcpy(memory, data, length);
     else if (memory != NULL)
         memcpy(data, memory, length);
-    else if (length == 0 || length > ACCESS_MAX || gasp_find(space, location, length) == NULL)
+    else if (length == 0 || length > ACCESS_MAX || !gasp_find(space, location, length, &region))
         return -1;
     else
         gasp_access(gcp, space, location, (unsigned)length, data, is_write);

@@ -15,6 +15,7 @@
 #include "diagnostics.h"
 #include "dump.h"
 #include "end.h"
+#include "pulse.h"
 #include "running.h"
 #include "stage.h"
 #include "system_directory.h"
@@ -80,6 +81,7 @@ void run_shutdown(int status)
     system_directory_state("ending");
     vcpus_stop();
     timers_stop();
+    pulses_stop();
     vdevs_terminate();
     alarm(0);
     end_in_order(status);
@@ -91,6 +93,7 @@ void run(void)
 
     system_directory_make(vm.name);
     timers_start();
+    pulses_start();
     stage_enter(STAGE_STARTING);
     vdevs_control_all(VDEV_CTRL_GUEST_STARTING);
     vcpus_start();

@@ -6,6 +6,7 @@
  */
 #include "vdev.h"
 
+#include <assert.h>
 #include <string.h>
 #include <time.h>
 
@@ -29,6 +30,7 @@ struct instance {
     const char *name;
     const char *intr;
     bool implicit;
+    unsigned stage; /* how far it is in the lifecycle */
     struct log_rules log_rules;
 };
 
@@ -85,8 +87,22 @@ vdev_t *vdev_find(const char *name)
 
 /* --- Calls into a vdev ---------------------------------------------------- */
 
+/* Its place in the lifecycle; what has the same place may come again. */
+static unsigned order(vdev_ctrl_options_t ctrl)
+{
+    static const unsigned char orders[] = {
+        [VDEV_CTRL_OPTIONS_START] = 0,    [VDEV_CTRL_OPTIONS_END] = 2,    [VDEV_CTRL_ASSIGN] = 3, [VDEV_CTRL_GEN_ACPI] = 4,
+        [VDEV_CTRL_GUEST_CONFIGURED] = 5, [VDEV_CTRL_GUEST_STARTING] = 6, [VDEV_CTRL_STATUS] = 7, [VDEV_CTRL_BUTTON] = 7,
+        [VDEV_CTRL_TERMINATE] = 8,
+    };
+
+    return ctrl >= VDEV_CTRL_FIRST_OPTIDX ? 1 : orders[ctrl];
+}
+
 static int control(struct instance *instance, vdev_ctrl_options_t ctrl, const char *arg)
 {
+    assert(order(ctrl) >= instance->stage);
+    instance->stage = order(ctrl);
     struct running before = running_enter(&instance->vdev);
     int error = instance->vdev.v_factory->control(&instance->vdev, ctrl, arg);
 

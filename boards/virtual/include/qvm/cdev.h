@@ -12,6 +12,8 @@
 
 #include <qvm/types.h>
 
+#pragma GCC visibility push(default)
+
 struct vdev_s;
 struct cdev_private;
 
@@ -75,5 +77,7 @@ int cdev_line_break(struct cdev_state *cdp, bool on);
  * CTS, DSR and DCD asserted (MSR 0xB0). */
 int cdev_modem_set(struct cdev_state *cdp, unsigned lines);
 unsigned cdev_modem_get(const struct cdev_state *cdp);
+
+#pragma GCC visibility pop
 
 #endif

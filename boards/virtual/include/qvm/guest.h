@@ -11,6 +11,8 @@
 
 #include <qvm/types.h>
 
+#pragma GCC visibility push(default)
+
 struct vdev_s;
 struct guest_cpu;
 struct guest_timer;
@@ -102,5 +104,7 @@ void guest_terminate(guest_termination_cause_t cause) __attribute__((noreturn));
 
 /* In VDEV_CTRL_GEN_ACPI: append one interrupt-controller structure to the MADT. */
 void guest_acpi_madt_add(const struct vdev_s *vdp, const void *entry, size_t length);
+
+#pragma GCC visibility pop
 
 #endif

@@ -7,6 +7,8 @@
 
 #include <qvm/types.h>
 
+#pragma GCC visibility push(default)
+
 struct vdev_s;
 
 /* Severity in the low byte; the source (QL_CNF_*: while configuring, gets the
@@ -42,5 +44,7 @@ void qvm_fatal(unsigned source, const char *fmt, ...)
 
 /* Text of a VDEV_CTRL_STATUS callback. */
 void qvm_report(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#pragma GCC visibility pop
 
 #endif

@@ -15,6 +15,8 @@
 #include <qvm/guest.h>
 #include <qvm/types.h>
 
+#pragma GCC visibility push(default)
+
 #define QVM_VDEV_ABI 0x80000001u /* ours */
 
 typedef struct vdev_s vdev_t;
@@ -115,6 +117,10 @@ typedef void *(*vdev_thread_create_func_t)(void *arg);
 int vdev_thread_create(const vdev_t *vdp, const char *name, pthread_t *thread,
                        pthread_attr_t *attr, vdev_thread_create_func_t start, void *arg);
 
+/* Fills in an event that makes the factory's `pulse` run with `code`, on a thread of qvm, whatever it is given to: timer_create()
+ * and its like. After OPTIONS_START; served from GUEST_STARTING on, the highest `priority` first. Here `coid` is not used. */
+void vdev_pulse(vdev_t *vdp, int8_t code, int priority, struct sigevent *ev, int coid);
+
 /* The name given by `name NAME`, else the type. Ours. */
 const char *vdev_name(const vdev_t *vdp);
 
@@ -124,5 +130,7 @@ static inline vdev_ref_status_t guest_cpu_to_vrs(int errcode) {
     return errcode == -1 ? (vdev_ref_status_t)VRS_BUS_ERROR
                          : (vdev_ref_status_t)(VRS_ERRNO + errcode);
 }
+
+#pragma GCC visibility pop
 
 #endif
