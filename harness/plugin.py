@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness import DEFAULT_BOARD
 from harness.errors import HarnessError, UseError
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 FIXTURES = ("bench", "claims", "evidence", "guests", "lines", "measure", "vdevs")
 pytest_plugins = tuple(f"fixtures.{name}" for name in FIXTURES)
-
-DEFAULT_BOARD = "virtual-x86_64"
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 """The run's evidence; present once a collected test needs a bench."""

@@ -47,7 +47,7 @@ class Plan:
         """Loads the board file and audits the vdev files. Raises `UseError`."""
         found = boardfile.load(board)
         directory = Path(vdevs) if vdevs else found.root / found.vdevs.directory if found.vdevs.directory else None
-        files = collect(directory, found.board.arch) if directory else ()
+        files = collect(directory, found) if directory else ()
         return cls(found, files, tuple(_for_a_known_vdev(VdevOption.parse(text)) for text in options))
 
     def hosts_own(self) -> list[str]:

@@ -107,6 +107,8 @@ class HostProfile(Table, frozen=True):
     qvm: str = "/sbin/qvm"
     vdev_directory: str = "/lib/dll"
     digest: str = "sha1sum"
+    objects: Literal["qnx", "linux"] = "qnx"
+    """The system whose shared objects its loader takes."""
 
 
 class Identity(Table, frozen=True):
@@ -170,6 +172,18 @@ class Vdevs(Table, frozen=True):
     """Where they are when the user does not say `--vdevs=DIR`, from the checkout; empty: the host's own stay in use."""
 
 
+class Build(Table, frozen=True):
+    """`[build]`: how `harness vdev build` makes a vdev for this board."""
+
+    compiler: tuple[str, ...] = ()
+    """The compiler and its flags for a shared object, started in the checkout; the sources and `-o` are added."""
+    headers: str = ""
+    """The headers of the vdev API, from the checkout: what they declare is all that a vdev may ask of qvm. Empty: the compiler has
+    them, and no symbol is refused."""
+    own: tuple[str, ...] = ()
+    """Functions of these headers that are not QNX's: calling one is remarked."""
+
+
 class Timing(Table, frozen=True):
     """`[timing]`: the deadline of each phase in seconds, and one factor over all of them for a slow lab controller."""
 
@@ -200,6 +214,7 @@ class Tables(Table, frozen=True):
     vm: Vm = Vm()
     vdevs: Vdevs = Vdevs()
     guests: Guests = Guests()
+    build: Build = Build()
     timing: Timing = Timing()
     features: tuple[str, ...] = ()
     """What this board can do that not every board can, as boards/README.md lists it: `line.rx_errors`."""

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from harness import DEFAULT_BOARD
 from harness.cli import benches
 from harness.errors import HarnessError, UseError
 
@@ -73,6 +74,18 @@ def boards() -> None:
     from harness.cli import tables
 
     typer.echo(tables.boards())
+
+
+@vdev.command("build")
+def vdev_build(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The .c files of a vdev, or directories of such.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Where vdev-NAME.so goes.")] = Path("build/vdevs"),
+    board: Annotated[str, typer.Option(metavar="NAME", help="The board to build for.")] = DEFAULT_BOARD,
+) -> None:
+    """Build vdevs from their sources, and say what an engineer should know of each."""
+    from harness.cli import tables
+
+    typer.echo(tables.built_vdevs(directory, output, board, report=lambda line: typer.echo(line, err=True)))
 
 
 @vdev.command("defects")

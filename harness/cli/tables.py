@@ -45,6 +45,19 @@ def defects(path: Path) -> str:
     return columns([(defect.name, " ".join(defect.lines), defect.summary) for defect in found]) if found else f"{path} carries no defects"
 
 
+def built_vdevs(directory: Path, output: Path, board: str, report: Callable[[str], None]) -> str:
+    """Builds vdevs for a board: the compiler's warnings and the audit's remarks to `report`, then each object with its identity."""
+    from harness import vdev
+
+    built = vdev.build(directory, output, boardfile.load(board))
+    for made in built:
+        for line in made.warnings.splitlines():
+            report(line)
+        for remark in (*made.file.remarks, *(f"calls {name}(), which is this board's own, not QNX's" for name in made.own)):
+            report(f"{made.file.path}: {remark}")
+    return columns([(str(made.file.path), made.file.architecture, f"build id {made.file.build_id or 'none'}") for made in built])
+
+
 def guest_images(name: str, kernel: str, report: Callable[[str], None]) -> str:
     """Builds a guest's images and says where each lies and what it is."""
     from harness.guest import linux

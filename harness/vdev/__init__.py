@@ -1,7 +1,22 @@
-"""A vdev file: what it is (`VdevFile`), and how it gets onto a host and off it again (`Deployment`)."""
+"""A vdev file: what it is (`VdevFile`), how it is built (`build`), and how it gets onto a host and off it again (`Deployment`)."""
 
+from harness.vdev.build import Built, NoSources, NotBuilt, build
+from harness.vdev.collect import collect
 from harness.vdev.deployment import Deployment, DeploymentFailed, Leftovers
-from harness.vdev.file import NotAVdev, VdevFile, collect
+from harness.vdev.file import NotAVdev, VdevFile
 from harness.vdev.notes import Defect, defects
 
-__all__ = ["Defect", "Deployment", "DeploymentFailed", "Leftovers", "NotAVdev", "VdevFile", "collect", "defects"]
+__all__ = [
+    "Built",
+    "Defect",
+    "Deployment",
+    "DeploymentFailed",
+    "Leftovers",
+    "NoSources",
+    "NotAVdev",
+    "NotBuilt",
+    "VdevFile",
+    "build",
+    "collect",
+    "defects",
+]

@@ -15,6 +15,7 @@ import msgspec
 from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
+from elftools.elf.gnuversions import GNUVerNeedSection, GNUVerSymSection
 from elftools.elf.sections import NoteSection, Symbol, SymbolTableSection
 
 from harness.errors import UseError
@@ -31,8 +32,15 @@ class NotAVdev(UseError):
     """A file that cannot be a vdev of this board: not there, misnamed, no shared object, or made for another machine."""
 
     def __init__(self, path: Path, what: str, next_step: str) -> None:
-        super().__init__(f"{path} {what}", next_step)
+        super().__init__(f"{shown(path)} {what}", next_step)
         self.path = path
+        self.what = what
+
+
+def shown(path: Path) -> str:
+    """A path in a sentence: as it is when it fits in a line of text, else written with escapes."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)
 
 
 class VdevFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +60,10 @@ class VdevFile(msgspec.Struct, frozen=True, kw_only=True):
     """Shared objects the host's loader must find (DT_NEEDED)."""
     undefined: tuple[str, ...]
     """Symbols that qvm or a needed object must have."""
+    asked: tuple[str, ...] | None
+    """Those of them that qvm must have; None when a needed object has no symbol versions, so that nobody can tell."""
+    system: str
+    """The system it was linked for as far as the file shows it: `linux`, `qnx` or empty."""
     remarks: tuple[str, ...]
     """What an engineer should know before running it. Never a verdict."""
 
@@ -96,16 +108,6 @@ class VdevFile(msgspec.Struct, frozen=True, kw_only=True):
         return record
 
 
-def collect(directory: Path, architecture: str | None = None) -> tuple[VdevFile, ...]:
-    """Every vdev file in a directory, by name. Raises `NotAVdev` for the first that cannot be used, and when there is none."""
-    if not directory.is_dir():
-        raise NotAVdev(directory, "is not a directory", "give --vdevs the directory that holds the vdev-NAME.so files")
-    paths = sorted(directory.glob("vdev-*.so"))
-    if not paths:
-        raise NotAVdev(directory, "holds no vdev-NAME.so", "build the vdevs first, or give --vdevs another directory")
-    return tuple(VdevFile.read(path, architecture) for path in paths)
-
-
 def _audit(path: Path, content: bytes) -> dict[str, Any]:
     elf = ELFFile(io.BytesIO(content))
     machine, kind = elf["e_machine"], elf["e_type"]
@@ -116,13 +118,18 @@ def _audit(path: Path, content: bytes) -> dict[str, Any]:
     dynamic = next((section for section in elf.iter_sections() if isinstance(section, DynamicSection)), None)
     if dynamic is None or any(segment["p_type"] == "PT_INTERP" for segment in elf.iter_segments()):
         raise NotAVdev(path, "is a program, not a shared object", "link it with -shared -fPIC")
+    needed = tuple(_string_of(tag) for tag in dynamic.iter_tags("DT_NEEDED"))
     imported = undefined(elf)
+    promised = _versioned(elf)
+    build_id = _build_id(elf)
     return {
         "architecture": ARCHITECTURES[machine],
-        "build_id": _build_id(elf),
-        "needed": tuple(_string_of(tag) for tag in dynamic.iter_tags("DT_NEEDED")),
+        "build_id": build_id,
+        "needed": needed,
         "undefined": imported,
-        "remarks": _remarks(imported),
+        "asked": _asked(imported, needed, promised),
+        "system": _system(elf, promised),
+        "remarks": _remarks(imported, build_id),
     }
 
 
@@ -143,6 +150,33 @@ def _must_be_found(symbol: Symbol) -> bool:
     return bool(symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] != "STB_WEAK")
 
 
+def _versioned(elf: ELFFile) -> dict[str, set[str]]:
+    """Symbols that are bound to a version of a needed object, by the object's name: nobody else can have them."""
+    needs, versions, table = (elf.get_section_by_name(name) for name in (".gnu.version_r", ".gnu.version", ".dynsym"))
+    if not (isinstance(needs, GNUVerNeedSection) and isinstance(versions, GNUVerSymSection) and isinstance(table, SymbolTableSection)):
+        return {}
+    objects = {version["vna_other"]: str(need.name) for need, versions_of in needs.iter_versions() for version in versions_of}
+    found: dict[str, set[str]] = {name: set() for name in objects.values()}
+    for symbol, version in zip(table.iter_symbols(), versions.iter_symbols(), strict=True):
+        if version["ndx"] in objects:
+            found[objects[version["ndx"]]].add(symbol.name)
+    return found
+
+
+def _asked(undefined: tuple[str, ...], needed: tuple[str, ...], promised: dict[str, set[str]]) -> tuple[str, ...] | None:
+    if set(needed) - promised.keys():
+        return None
+    return tuple(name for name in undefined if not any(name in names for names in promised.values()))
+
+
+def _system(elf: ELFFile, promised: dict[str, set[str]]) -> str:
+    """QNX's linker leaves a note of its own; the GNU C library binds its symbols to versions named after it."""
+    notes = (note["n_name"] for section in elf.iter_sections() if isinstance(section, NoteSection) for note in section.iter_notes())
+    if "QNX" in notes:
+        return "qnx"
+    return "linux" if elf["e_ident"]["EI_OSABI"] == "ELFOSABI_LINUX" or "libc.so.6" in promised else ""
+
+
 def _build_id(elf: ELFFile) -> str:
     for section in elf.iter_sections():
         if isinstance(section, NoteSection):
@@ -152,8 +186,10 @@ def _build_id(elf: ELFFile) -> str:
     return ""
 
 
-def _remarks(undefined: tuple[str, ...]) -> tuple[str, ...]:
+def _remarks(undefined: tuple[str, ...], build_id: str) -> tuple[str, ...]:
     remarks = [f"imports {name}(): a call ends the whole qvm process" for name in ENDERS if name in undefined]
     if REGISTRATION not in undefined:
         remarks.append(f"does not import {REGISTRATION}(): it may register no vdev")
+    if not build_id:
+        remarks.append("has no build id: link it with -Wl,--build-id to tell its builds apart")
     return tuple(remarks)

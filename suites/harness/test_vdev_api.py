@@ -7,19 +7,25 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness import boardfile
+from harness.vdev import build
 from suites.harness.bare_board import HERE, BareBoard, bare_board, compile_vdev
 from suites.harness.bare_guest import BareGuest
 
 NO_ENTRY, BUSY, NOT_YET, FAULT, REFUSED, INVALID, NOT_OWNER = 2, 98, 11, 14, 13, 22, 1
 """errno values."""
-RAM_AT, WINDOW_AT, OTHER_WINDOW_AT, PIT_AT = 0x200000, 0xFB000000, 0xFB001000, 0xFA000000
+RAM_AT, WINDOW_AT, OTHER_WINDOW_AT, PIT_AT, TRACE_AT = 0x200000, 0xFB000000, 0xFB001000, 0xFA000000, 0xFA000000
+TWO_SECONDS = 23040
+"""Divisor of a UART that takes so long for a character."""
 
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareBoard]:
     directory = tmp_path_factory.mktemp("board")
     source = HERE / "vdev_api.c"
-    vdevs = [compile_vdev(directory, "api", source), compile_vdev(directory, "deaf", source, "-DNO_PULSE")]
+    built = build(HERE / "vdevs", directory / "built", boardfile.load("virtual-x86_64"))
+    vdevs = [made.file for made in built]
+    vdevs += [compile_vdev(directory, "api", source), compile_vdev(directory, "deaf", source, "-DNO_PULSE")]
     with bare_board(directory, vdevs) as board:
         yield board
 
@@ -179,3 +185,31 @@ def test_a_timer8254_in_memory_counts_and_interrupts(board: BareBoard) -> None:
     assert all(1 < count <= 4096 for count in counts)
     assert counts[0] != counts[1]
     assert status & 0x3F == 0x34, "the status byte names access, mode and binary counting"
+
+
+def test_the_guides_trace_example_counts_seconds(board: BareBoard) -> None:
+    """Built by `harness vdev build`: read twice, it has grown; written, the value comes back. The UART is the guest's clock."""
+    guest = BareGuest().uart(TWO_SECONDS).read(TRACE_AT, 4).say(b"x").read(TRACE_AT, 4).write(TRACE_AT, 1000, 4).read(TRACE_AT, 4).end()
+    lines = ("vdev api", "vdev ser8250 hostdev >- intr pic:4", f"vdev trace loc {TRACE_AT:#x} emit-logger emit-trace 12")
+    result = board.run(guest, *lines)
+    text = result.stderr.decode()
+    assert result.status == 32, text
+    first, second, third = (int(value, 16) for value in re.findall("guest (0x\\w+)", text))
+    assert 1 <= second - first <= 3
+    assert third - 1000 in (0, 1)
+    assert text.startswith("[vdev trace] GUEST_CONFIGURED\n")
+    assert f"[vdev trace] counted to {second}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("", "vdev trace needs a loc"),
+        ("loc io:0x400", "vdev trace cannot be in port space"),
+        ("loc 0xfa000000 intr pic:3", "vdev trace takes no intr"),
+        ("loc 0xfa000000 emit-trace twelve", "vdev trace refused the option emit-trace twelve: Invalid argument"),
+    ],
+)
+def test_the_trace_example_takes_only_what_it_describes(board: BareBoard, options: str, says: str) -> None:
+    result = board.run(BareGuest(), f"vdev trace {options}")
+    assert (result.status, result.stderr.decode()) == (65, f"[conf:7] {says}\n")
