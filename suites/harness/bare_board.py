@@ -20,6 +20,14 @@ HERE = Path(__file__).parent
 INCLUDE = HERE.parents[1] / "boards" / "virtual" / "include"
 BASE = ("ram 0,640k", "rom 0xc0000,256k", "ram 1m,15m", "load kernel", "vdev ioapic loc 0xf8000000 intr apic name pic")
 SECONDS = 20.0
+SAYS = """\
+tries=0
+until grep -q -- "$2" "$1.err"; do
+    if test -s "$1.status" || test $tries = 200; then grep -q -- "$2" "$1.err"; exit; fi
+    sleep 0.1
+    tries=$((tries + 1))
+done
+"""
 
 
 def compile_vdev(directory: Path, name: str, source: Path, *flags: str) -> VdevFile:
@@ -57,6 +65,17 @@ class BareBoard:
     def end(self, process: HostProcess) -> int | None:
         """Its exit status; None when it does not end."""
         return process.wait(Deadline.after(SECONDS, "the end of qvm"))
+
+    def says(self, process: HostProcess, text: str) -> None:
+        """Waits until qvm says something on its standard error; fails with what it said when it ends, or is silent too long."""
+        awaited = self.bench.host.run(["sh", "-c", SAYS, "sh", f"{self.place}/vm{self.count}", text], check=False, timeout=2 * SECONDS)
+        assert awaited.status == 0, f"{text!r} did not come: {process.stderr().decode()!r}, status {process.poll()}"
+
+    def ready(self, process: HostProcess) -> None:
+        """Waits until the VM runs."""
+        script = 'tries=0; until test -d "$1" || test $tries = 200; do sleep 0.1; tries=$((tries + 1)); done; test -d "$1"'
+        awaited = self.bench.host.run(["sh", "-c", script, "sh", f"/dev/qvm/bare-{self.count}"], check=False, timeout=2 * SECONDS)
+        assert awaited.status == 0, f"the VM does not run: {process.stderr().decode()!r}, status {process.poll()}"
 
     def shell(self, script: str, *arguments: str) -> str:
         """What a script prints on the host."""

@@ -25,7 +25,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareBoard]:
     source = HERE / "vdev_api.c"
     built = build(HERE / "vdevs", directory / "built", boardfile.load("virtual-x86_64"))
     vdevs = [made.file for made in built]
-    vdevs += [compile_vdev(directory, "api", source), compile_vdev(directory, "deaf", source, "-DNO_PULSE")]
+    vdevs += [compile_vdev(directory, "api", source), compile_vdev(directory, "deaf", source, "-DPULSE=NULL")]
     with bare_board(directory, vdevs) as board:
         yield board
 
@@ -44,10 +44,10 @@ def act(board: BareBoard, name: str, guest: BareGuest | None = None) -> tuple[in
 def test_the_lifecycle_comes_in_the_documented_order(board: BareBoard) -> None:
     """Each step once; STATUS at SIGUSR1, BUTTON at SIGTERM."""
     process = board.start(BareGuest(), "vdev api act tell")
-    board.shell('until test -d "/dev/qvm/$1"; do sleep 0.1; done', f"bare-{board.count}")
+    board.ready(process)
     for name, awaited in (("USR1", "second line"), ("TERM", "BUTTON")):
         process.signal(name)
-        board.shell('until grep -q "$2" "$1"; do sleep 0.1; done', f"{board.place}/vm{board.count}.err", awaited)
+        board.says(process, awaited)
     process.signal("QUIT")
     assert board.end(process) == 3
     steps = [line for line in said(process.stderr()) if re.fullmatch("[A-Z_]+|option", line)]
@@ -58,9 +58,9 @@ def test_the_lifecycle_comes_in_the_documented_order(board: BareBoard) -> None:
 def test_a_status_is_reported_line_by_line(board: BareBoard) -> None:
     """Pieces of one line become one, and the last line needs no line break."""
     process = board.start(BareGuest(), "vdev api act none")
-    board.shell('until test -d "/dev/qvm/$1"; do sleep 0.1; done', f"bare-{board.count}")
+    board.ready(process)
     process.signal("USR1")
-    board.shell('until grep -q second "$1"; do sleep 0.1; done', f"{board.place}/vm{board.count}.err")
+    board.says(process, "second")
     process.signal("QUIT")
     board.end(process)
     own = [line for line in process.stderr().decode().splitlines() if line.startswith("[vdev api]")]

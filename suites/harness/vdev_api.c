@@ -6,7 +6,6 @@
  * controller of one line, too.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -19,6 +18,9 @@
 enum { PORT_END = 0x300, PORT_REPORT = 0x304, PORTS = 8, EDGES = 20 };
 enum { RAM_AT = 0x200000, WINDOW_AT = 0xfb000000, OTHER_WINDOW_AT = 0xfb001000, WINDOW_COOKIE = 7 };
 #define MS UINT64_C(1000000)
+#ifndef PULSE
+#define PULSE pulsed
+#endif
 
 struct api {
     const char *act;
@@ -203,7 +205,7 @@ static void begin_timer(vdev_t *vdp)
     guest_timer_notify(api->timer, GUEST_TIMER_ABSOLUTE, api->due = now.guest_current + MS);
 }
 
-static int pulsed(vdev_t *vdp, int8_t code)
+static int __attribute__((unused)) pulsed(vdev_t *vdp, int8_t code)
 {
     struct api *api = vdp->v_device;
 
@@ -293,10 +295,9 @@ static errno_t signalled(vdev_t *vdp, unsigned pin, unsigned src_id, guest_intr_
 /* --- Lifecycle -------------------------------------------------------------------- */
 
 static const char *const names[] = {
-    [VDEV_CTRL_OPTIONS_START] = "OPTIONS_START", [VDEV_CTRL_OPTIONS_END] = "OPTIONS_END",
-    [VDEV_CTRL_GUEST_CONFIGURED] = "GUEST_CONFIGURED", [VDEV_CTRL_TERMINATE] = "TERMINATE", [VDEV_CTRL_STATUS] = "STATUS",
-    [VDEV_CTRL_GEN_ACPI] = "GEN_ACPI", [VDEV_CTRL_BUTTON] = "BUTTON", [VDEV_CTRL_ASSIGN] = "ASSIGN",
-    [VDEV_CTRL_GUEST_STARTING] = "GUEST_STARTING",
+    [VDEV_CTRL_OPTIONS_END] = "OPTIONS_END", [VDEV_CTRL_ASSIGN] = "ASSIGN", [VDEV_CTRL_GEN_ACPI] = "GEN_ACPI",
+    [VDEV_CTRL_GUEST_CONFIGURED] = "GUEST_CONFIGURED", [VDEV_CTRL_GUEST_STARTING] = "GUEST_STARTING",
+    [VDEV_CTRL_STATUS] = "STATUS", [VDEV_CTRL_BUTTON] = "BUTTON", [VDEV_CTRL_TERMINATE] = "TERMINATE",
 };
 
 static void options_ended(vdev_t *vdp)
@@ -384,9 +385,7 @@ static struct vdev_factory factory = {
     .control = api_control,
     .vread = api_vread,
     .vwrite = api_vwrite,
-#ifndef NO_PULSE
-    .pulse = pulsed,
-#endif
+    .pulse = PULSE,
     .timer = expired,
     .pic = &pic,
     .option_list = options,
@@ -397,6 +396,5 @@ static struct vdev_factory factory = {
 
 static void __attribute__((constructor)) begin(void)
 {
-    (void)pulsed;
     vdev_register_factory(&factory, QVM_VDEV_ABI);
 }
