@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -73,6 +74,13 @@ def test_a_vdev_for_another_machine(tmp_path: Path) -> None:
     built[18:20] = (183).to_bytes(2, "little")  # e_machine: EM_AARCH64
     (tmp_path / "vdev-timer8254.so").write_bytes(built)
     assert "is made for aarch64, the board is x86_64" in refused(f"--vdevs={tmp_path}")
+
+
+def test_a_vdev_that_asks_qvm_for_what_it_does_not_have(tmp_path: Path) -> None:
+    (tmp_path / "mine.c").write_text("void vdev_log(void); __attribute__((constructor)) static void begin(void) { vdev_log(); }")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "vdev-mine.so", tmp_path / "mine.c"], check=True)
+    sentence = refused(f"--vdevs={tmp_path}")
+    assert "vdev-mine.so needs vdev_log(), which the documented vdev API does not have; did you mean vdev_logf" in sentence
 
 
 @pytest.mark.parametrize("text", ["timer8254", "timer8254:", ":x=1", "a b:c"])

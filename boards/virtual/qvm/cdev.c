@@ -17,9 +17,9 @@
 
 int cdev_setup(struct vdev_s *vdp, struct cdev_state *cdp, int8_t input_code, int8_t output_code)
 {
+    startup_only("cdev_setup");
     struct cdev_private *cd = allocate(sizeof *cd);
 
-    startup_only("cdev_setup");
     cd->vdev = vdp;
     cd->input_code = input_code;
     cd->output_code = output_code;
