@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-_POLYNOMIAL = 0x04C11DB7
+import zlib
 
-
-def _entry(byte: int) -> int:
-    value = byte << 24
-    for _ in range(8):
-        value = (value << 1) ^ (_POLYNOMIAL if value & 0x8000_0000 else 0)
-    return value & 0xFFFF_FFFF
-
-
-_TABLE = [_entry(byte) for byte in range(256)]
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""zlib computes the CRC of the same polynomial from the other end of each byte, and gives it mirrored."""
+_FROM_ZERO = 0xFFFF_FFFF
+"""zlib complements what it starts from; `cksum` starts from 0."""
 
 
 def cksum(data: bytes) -> int:
     """The first number `cksum` prints for `data`."""
-    crc, length = 0, len(data)
-    for byte in data + length.to_bytes((length.bit_length() + 7) // 8, "little"):
-        crc = (crc << 8 & 0xFFFF_FFFF) ^ _TABLE[crc >> 24 ^ byte]
-    return crc ^ 0xFFFF_FFFF
+    length = len(data).to_bytes((len(data).bit_length() + 7) // 8, "little")
+    mirrored = zlib.crc32(length.translate(_MIRRORED), zlib.crc32(data.translate(_MIRRORED), _FROM_ZERO))
+    return int(f"{mirrored:032b}"[::-1], 2)

@@ -86,11 +86,14 @@ class Console:
         """When the byte at an offset was read."""
         return self.log.stamp(offset)
 
-    def write(self, data: bytes, deadline: Deadline, *, echo: bool = False) -> None:
+    def write(self, data: bytes, deadline: Deadline, *, echo: bool = False, paced: bool = True) -> None:
         """Sends bytes, never further ahead of the line than a FIFO holds. With `echo` each such piece waits for its own echo.
 
-        Raises `WriteStalled`.
+        Not `paced`, they are handed over at once, for a caller who knows by acknowledgements how far ahead he is. Raises `WriteStalled`.
         """
+        if not paced:
+            with self._writing:
+                return self._hand_over(data, deadline)
         with self._writing:
             begin = self._clock.monotonic()
             cursor = self.cursor() if echo else None

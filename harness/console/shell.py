@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from harness.clock import Deadline
 from harness.command import CommandTimeout, Result, quote
+from harness.console import transfer
 from harness.console.cksum import cksum
 from harness.console.console import Console
 from harness.console.cursor import Cursor, Match, Pattern
@@ -32,6 +33,8 @@ _SETTLE = 0.3
 _PAUSE = 0.05
 """Seconds, at most, before something is said again: at random, so that a talker with a steady beat does not hit every answer."""
 _NEVER = re.compile(rb"(?!)")
+TYPED = 2048
+"""Bytes; longer input goes as a file does."""
 _SMALLEST = 64
 """Bytes of the smallest piece of output that is asked for."""
 _HEADER, _HAS_RUN, _CONTINUED = 0, 1, 3
@@ -60,7 +63,8 @@ class Shell:
         """Whether the tty still echoes: harmless, but seen in the log."""
         self.noise = 0
         """How often something had to be said again because it did not arrive unharmed."""
-        self._base = f"/tmp/h{_nonce()}"
+        self.base = f"/tmp/h{_nonce()}"
+        """What its files on the other side begin with."""
         prompt = _nonce()
         self.prompt = f"{prompt}# ".encode()
         self._continued = f"{prompt}> ".encode()
@@ -100,7 +104,7 @@ class Shell:
             raise ValueError("a script cannot hold a NUL byte")
         if input is not None:
             self._send_input(input, timeout)
-            text = f"exec <{self._base}.i\n".encode() + text
+            text = f"exec <{self.base}.i\n".encode() + text
         return self._run(text, Deadline.after(timeout, f"the end of `{script[:80]}`"))
 
     def resync(self, deadline: Deadline) -> None:
@@ -111,7 +115,7 @@ class Shell:
         """Removes what the shell was given and lets it echo again. Raises `NoShell`."""
         self._cursor.skip()
         half, rest = _nonce(), _nonce()
-        self._type(f"rm -f {self._base}.?; unset -f _hp _hx _hq _hr _hg; stty echo; PS1='# ' PS2='> '; echo {half}''{rest}", deadline)
+        self._type(f"rm -f {self.base}.*; unset -f _hp _hx _hq _hr _hg; stty echo; PS1='# ' PS2='> '; echo {half}''{rest}", deadline)
         if not self._cursor.poll(f"{half}{rest}".encode(), deadline):
             raise self._no_shell("the shell did not answer when it was left")
 
@@ -154,7 +158,7 @@ class Shell:
 
     def _teach(self, deadline: Deadline) -> bool:
         """Types the functions into a file, which the shell reads only if it arrived unharmed."""
-        text, file = functions(self.dialect, self._base), f"{self._base}.f"
+        text, file = functions(self.dialect, self.base), f"{self.base}.f"
         assert "'" not in text and "\\" not in text
         blocks = _lines(text, LINE - len(f"echo '' >>{file}\n"))
         redirect = ">"
@@ -182,7 +186,7 @@ class Shell:
 
         def begin() -> None:
             if len(parts) > 1:
-                self._send(script, "s", deadline)
+                self.keep(script, "s", deadline)
             self._cursor.skip()
             self._type(start, deadline)
 
@@ -302,16 +306,20 @@ class Shell:
     # How something long gets there
 
     def _send_input(self, data: bytes, timeout: float) -> None:
+        """Small input is typed as scripts are; starting a transfer is worth its while for more."""
+        if len(data) > TYPED:
+            transfer.send(self, data, f"{self.base}.i")
+            return
         deadline = Deadline.after(max(timeout, 60 * len(data) / self.console.baud), "the input's way to the other side")
         for _ in range(TRIES):
-            self._send(data, "i", deadline)
-            arrived = self._run(f"cksum <{self._base}.i".encode(), Deadline.after(timeout, "the input's checksum"))
+            self.keep(data, "i", deadline)
+            arrived = self._run(f"cksum <{self.base}.i".encode(), Deadline.after(timeout, "the input's checksum"))
             if arrived.stdout.split() == [str(cksum(data)).encode(), str(len(data)).encode()]:
                 return
             self._noise("input")
         raise self._too_noisy()
 
-    def _send(self, data: bytes, file: str, deadline: Deadline) -> None:
+    def keep(self, data: bytes, file: str, deadline: Deadline) -> None:
         """Types bytes into a file, piece by piece; each is acknowledged and repeated until it is."""
         for number, piece in enumerate(pieces(data, 180)):
             for attempt in range(TRIES):

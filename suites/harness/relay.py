@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 KERNEL_LINE = b"\r\n[ 1234.567890] usb 1-1: new high-speed USB device number 3 using xhci_hcd\r\n"
 FIFO = 16
+LATE = 0.02
+"""Seconds this machine may be behind the line and still catch up."""
 
 
 class Relay:
@@ -65,13 +67,15 @@ class Relay:
             poll = select.poll()
             poll.register(source, select.POLLIN)
             poll.register(self._end, select.POLLIN)
+            waiting = bool(poll.poll(0))
             if self._end in {descriptor for descriptor, _ in poll.poll()}:
                 return
             try:
                 data = change(os.read(source, FIFO))
             except OSError:
                 return
-            free = max(free, time.monotonic()) + len(data) * self._byte
+            # a UART sends bytes that wait without a pause, however late this thread is
+            free = max(free, time.monotonic() - (LATE if waiting else 0)) + len(data) * self._byte
             time.sleep(max(0.0, free - time.monotonic()))  # the line's own time
             with contextlib.suppress(OSError):
                 os.write(target, data)
