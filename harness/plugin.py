@@ -47,6 +47,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="add an option to that vdev in every VM configuration of the run; repeatable",
     )
+    group.addoption(
+        "--no-ssh",
+        action="store_true",
+        help="reach the host by nothing but its console; files travel there at the line's pace, once per content",
+    )
     group.addoption("--run-directory", metavar="DIR", help="where the evidence goes (default: build/runs/DATE-BOARD)")
 
 

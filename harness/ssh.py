@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import select
+import shlex
 import shutil
 import subprocess
 import threading
@@ -54,6 +55,10 @@ class KeyRefused(BenchError):
 
 class HostKeyChanged(BenchError):
     """The host's key is another one than the board file pins: another host at this address, or new keys after a reinstallation."""
+
+
+class NotOffered(BenchError):
+    """The host does not offer this way of copying files."""
 
 
 class NoSshClient(UseError):
@@ -114,7 +119,7 @@ class SshConnection:
     def put(self, files: Mapping[Path, str], timeout: float) -> None:
         """Copies files to the host, all in one sftp session.
 
-        Raises `UseError` for a file that is not here, `SshLost`, `CommandTimeout`, or `BenchError` with sftp's own words.
+        Raises `UseError` for a file that is not here, `NotOffered`, `SshLost`, `CommandTimeout`, or `BenchError` with sftp's own words.
         """
         for local in files:
             if not local.is_file():
@@ -124,6 +129,20 @@ class SshConnection:
     def get(self, files: Mapping[str, Path], timeout: float) -> None:
         """Copies files from the host, all in one sftp session; raises as `put`."""
         self._sftp([f"get {_quoted(remote)} {_quoted(str(local))}" for remote, local in files.items()], timeout)
+
+    def scp(self, source: str, target: str, timeout: float) -> None:
+        """Copies one file by the old protocol, which needs no subsystem, but `scp` on the host. One of the two is made by `remote`.
+
+        Raises `SshLost`, `CommandTimeout`, or `BenchError` with scp's own words.
+        """
+        options = [word if word != "-p" else "-P" for word in self._through_master()]
+        ended = self._copy(["scp", "-O", "-q", *options, source, target], b"", timeout)
+        if ended.returncode:
+            raise self._not_copied("scp", ended.stderr, "check the free space on the host")
+
+    def remote(self, path: str) -> str:
+        """A path on the host as `scp` takes it: the host's shell reads it."""
+        return f"{self._destination}:{shlex.quote(path)}"
 
     def close(self) -> None:
         """Ends the connection. Harmless when repeated."""
@@ -192,24 +211,25 @@ class SshConnection:
 
     def _sftp(self, batch: Sequence[str], timeout: float) -> None:
         options = [word if word != "-p" else "-P" for word in self._through_master()]
+        ended = self._copy(["sftp", "-q", *options, "-b", "-", self._destination], "\n".join(batch).encode() + b"\n", timeout)
+        if ended.returncode:
+            error = self._not_copied("sftp", ended.stderr, "check the free space on the host, and that its sshd has the sftp subsystem")
+            if ended.returncode == LOST and not isinstance(error, SshLost):
+                raise NotOffered(error.sentence, error.next_step)
+            raise error
+
+    def _copy(self, command: Sequence[str], input: bytes, timeout: float) -> subprocess.CompletedProcess[bytes]:
         try:
-            ended = subprocess.run(
-                ["sftp", "-q", *options, "-b", "-", self._destination],
-                input="\n".join(batch).encode() + b"\n",
-                capture_output=True,
-                timeout=timeout,
-            )
+            return subprocess.run(command, input=input, capture_output=True, timeout=timeout)
         except subprocess.TimeoutExpired:
             raise CommandTimeout(
                 f"{self._board}: copying did not end within {timeout:g} s", "check the link, or raise timing.transfer"
             ) from None
-        if ended.returncode:
-            if not self._alive():
-                raise self._lost(ended.stderr)
-            raise BenchError(
-                f"{self._board}: sftp could not copy: {_last_line(ended.stderr)}",
-                "check the free space on the host, and that its sshd has the sftp subsystem",
-            )
+
+    def _not_copied(self, program: str, said: bytes, next_step: str) -> BenchError:
+        if not self._alive():
+            return self._lost(said)
+        return BenchError(f"{self._board}: {program} could not copy: {_last_line(said)}", next_step)
 
     def _alive(self) -> bool:
         if self._master is None or self._master.poll() is not None:

@@ -19,7 +19,7 @@ from harness.clock import Deadline
 from harness.console import KSH, Console, Cursor, Shell
 from harness.errors import BenchError
 from harness.events import Events
-from harness.host import ConsoleTransport, Host, Transport
+from harness.host import ConsoleTransport, Host, SshTransport, Transport
 from harness.power import PowerSwitch, State
 from harness.ssh import SshConnection
 
@@ -38,7 +38,8 @@ class HostRebooted(BenchError):
 class Bench:
     """What a test gets: `board`, `power`, `host`, `host_by_console`, and every serial port by `console(name)`."""
 
-    def __init__(self, board: Board, events: Events, consoles: Path, purpose: str) -> None:
+    def __init__(self, board: Board, events: Events, consoles: Path, purpose: str, *, ssh: bool = True) -> None:
+        """`ssh=False` leaves the host's network alone: everything goes over its console."""
         self.board = board
         self.events = events
         self.nonce = secrets.token_hex(4)
@@ -49,6 +50,7 @@ class Bench:
         """What the host says of itself: `uname -a`."""
         self._logs = consoles
         self._purpose = purpose
+        self._use_ssh = ssh
         self._held = ExitStack()
         self._ports: dict[str, Console] = {}
         self._ssh: SshConnection | None = None
@@ -168,14 +170,14 @@ class Bench:
             seen = cursor.expect(board.host.banner.encode(), up)
             self._next_boot, self._rebooted = console.cursor(seen.end), None
             shell = Shell.attach(console, KSH, Deadline.after(board.seconds("shell"), "the host's shell"))
-        by_console = ConsoleTransport(shell)
+        by_console = ConsoleTransport(shell, board.host.store, self.events)
         self.host_by_console = self._reach("host_by_console", by_console)
         self.identity = identity.check(self.host_by_console, board, "its console")
-        if board.ssh.host:
+        if self.by_ssh:
             with self.events.step("bench.ssh"):
                 self._ssh = SshConnection(board, self.events)
                 self._ssh.connect(Deadline.after(board.seconds("ssh"), "the host's SSH server"))
-        self.host = self._reach("host", self._ssh or by_console)
+        self.host = self._reach("host", SshTransport(self._ssh, self.events) if self._ssh else by_console)
         if self._ssh:
             self.identity = identity.check(self.host, board, f"SSH ({board.ssh.host})")
         self.boots += 1
@@ -200,6 +202,11 @@ class Bench:
             host.still_there = self.still_there
         host.transport = transport
         return host
+
+    @property
+    def by_ssh(self) -> bool:
+        """Whether `host` is reached by SSH; else it is the one on the console."""
+        return self._use_ssh and bool(self.board.ssh.host)
 
     @property
     def boot_banner_seen(self) -> bool:

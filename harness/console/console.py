@@ -93,7 +93,8 @@ class Console:
         """
         if not paced:
             with self._writing:
-                return self._hand_over(data, deadline)
+                self._hand_over(data, deadline)
+            return
         with self._writing:
             begin = self._clock.monotonic()
             cursor = self.cursor() if echo else None

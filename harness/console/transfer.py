@@ -108,10 +108,12 @@ rm -f $work.d
 reader | checker
 echo "$tag!."
 """
-"""$1 and $2 the tag in halves, $3 the file's length, $4 where work files go; the file's name is in the work file `p`. What it is sent, each line behind the last digit of its
-number: base64; `:OFFSET:CKSUM:SIZE:BASE64`, the end of a chunk; and without a digit `?` (where are you) and `q`. What it says: TAG+N. (N
-lines taken), TAG-N. (line N is wanted, others came), TAG=CHUNK,LENGTH. (checked, length of the file), TAG*. (cannot write), TAG!. (the end).
-Lines that come twice are nothing new and not answered."""
+"""$1 and $2 the tag in halves, $3 the file's length, $4 where work files go; the file's name is in the work file `p`.
+
+What it is sent, each line behind the last digit of its number: base64; `:OFFSET:CKSUM:SIZE:BASE64`, the end of a chunk; and without a
+digit `?` (where are you) and `q`. What it says: TAG+N. (N lines taken), TAG-N. (line N is wanted, others came), TAG=CHUNK,LENGTH.
+(checked, the length of the file now), TAG*. (cannot write), TAG!. (the end). Lines that come twice are nothing new and not answered.
+"""
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that have arrived for good and the bytes there are."""
@@ -125,7 +127,7 @@ class NoRoom(BenchError):
     """The other side could not write what it received."""
 
 
-def send(shell: Shell, data: bytes, path: str, progress: Progress = lambda done, total: None) -> int:
+def send(shell: Shell, data: bytes, path: str, progress: Progress = lambda *_: None) -> int:
     """Makes the file at `path` `data`, going on behind what an earlier try left there. The number of bytes sent this time.
 
     Raises `TransferStalled`, `NoRoom`, or what the shell raises.
@@ -182,7 +184,7 @@ class _Sender:
     progress: Progress
     _tag: tuple[str, str] = field(default_factory=lambda: (os.urandom(3).hex(), os.urandom(3).hex()))
     _window: int = WINDOW
-    _lines: list[bytes] = field(default_factory=list)
+    _lines: list[str] = field(default_factory=list)
     """Sent and not acknowledged."""
     _taken: int = 0
     """Lines acknowledged."""
@@ -210,6 +212,7 @@ class _Sender:
             self._type(f"{unharmed} && ( . {shell.base}.r {half} {rest} {self.arrived} {shell.base} ) || echo {half}''{rest}?.")
             found = self._hear(10 * PATIENCE)
             if found and found.group(1) == b"+":
+                self.progress(self.arrived, len(self.data))
                 return
             if found is None:
                 shell.resync(Deadline.after(10, "the shell before a transfer"))

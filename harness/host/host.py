@@ -75,14 +75,20 @@ class Host:
     @_watched
     def put(self, files: Mapping[Path, str]) -> None:
         """Copies local files to paths on the host, all in one session. Their directories must be there."""
-        with self._events.step("host.put", files=list(files.values()), bytes=sum(path.stat().st_size for path in files if path.exists())):
-            self.transport.put(files, self._transfer_seconds)
+        size = sum(path.stat().st_size for path in files if path.exists())
+        with self._events.step("host.put", files=list(files.values()), bytes=size) as results:
+            results["way"] = self.transport.put(files, self._transfer_seconds)
 
     @_watched
     def get(self, files: Mapping[str, Path]) -> None:
         """Copies files from the host to local paths, all in one session."""
-        with self._events.step("host.get", files=list(files)):
-            self.transport.get(files, self._transfer_seconds)
+        with self._events.step("host.get", files=list(files)) as results:
+            results["way"] = self.transport.get(files, self._transfer_seconds)
+
+    @property
+    def pipes(self) -> bool:
+        """Whether the input of a command is as quick a way for a file as `put`."""
+        return self.transport.pipes
 
     def exists(self, path: str) -> bool:
         """Whether there is anything at a path."""

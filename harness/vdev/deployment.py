@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from harness.boardfile import Board
@@ -29,7 +30,7 @@ for directory in "$scratch" "$own"; do
 done
 """
 
-DEPLOY = f"""\
+PREPARE = f"""\
 scratch=$1 own=$2 private=$3 keep=$4 digest=$5
 shift 5
 for stale in "$scratch"/run-*; do
@@ -41,15 +42,23 @@ made=$private
 while parent=${{made%/*}}; test -n "$parent" && ! test -d "$parent"; do made=$parent; done
 mkdir -p "$private" || exit 1
 echo "$made" >"$private/{MADE}" || exit 1
+"""
+"""A bench has one run at a time: a `run-*` directory of another one belongs to a run that was cut off. What was made is written down
+there, for a restoration that knows nothing else: this script's answer may never arrive."""
+
+ARRIVED = """\
 test $# != 0 || exit 0
-tar -xf - -C "$private"
 sync
 cd "$private"
 "$digest" "$@" | while read -r found file; do echo "digest $found $file"; done
 """
-"""A bench has one run at a time: a `run-*` directory of another one belongs to a run that was cut off. The files come as an archive on
-standard input; `sync`, so that cutting the power does not empty them. What was made is written down there, for a restoration that
-knows nothing else: this script's answer may never arrive."""
+"""`sync`, so that cutting the power does not empty what arrived."""
+
+DEPLOY = f'{PREPARE}test $# = 0 || tar -xf - -C "$private"\n{ARRIVED}'
+"""The files come as an archive on standard input: one round trip for all of them."""
+
+CHECK = f"private=$1 digest=$2\nshift 2\n{ARRIVED}"
+"""Behind `PREPARE` and a copy of each file, where standard input is no way for them."""
 
 RESTORE = f"""\
 scratch=$1 own=$2 private=$3
@@ -69,7 +78,12 @@ sync
 class DeploymentHost(Protocol):
     """What a deployment asks of the hypervisor host."""
 
+    @property
+    def pipes(self) -> bool: ...
+
     def run(self, argv: Sequence[str], *, timeout: float | None = None, input: bytes | None = None) -> Result: ...
+
+    def put(self, files: Mapping[Path, str]) -> object: ...
 
 
 class DeploymentFailed(BenchError):
@@ -102,12 +116,13 @@ class Deployment:
         """Copies the files to `run-RUN` in the board's scratch directory and checks each copy with the host's own tool.
 
         `run` names this run; further deployments of the same run add `.SOMETHING`. What other runs left there is removed.
-        One round trip, however many files. Raises `DeploymentFailed`. However it ends early, the host has been restored, unless it
-        cannot be reached any more; then the next run does it.
+        One round trip, however many files, where a command's input is a quick way (`pipes`). Raises `DeploymentFailed`. However it
+        ends early, the host has been restored, unless it cannot be reached any more; then the next run does it.
         """
         directory = f"{_scratch(board.host)}/run-{run}"
         self = cls(host, board.host, tuple(files), run, directory, events or Events())
-        with self.events.step("vdev.deploy", directory=directory, vdevs=[file.name for file in files]):
+        with self.events.step("vdev.deploy", directory=directory, vdevs=[file.name for file in files]) as results:
+            results["way"] = "tar over ssh" if host.pipes else "file by file"
             try:
                 self._copy(board.seconds("transfer"))
             except BaseException:
@@ -147,7 +162,7 @@ class Deployment:
         digests: dict[str, str] = {}
         before: list[str] = []
         self._touched = True
-        for line in self._script(DEPLOY, *arguments, timeout=seconds, input=_archive(self.files)):
+        for line in self._carry(arguments, names, seconds):
             kind, _, rest = line.partition(" ")
             if kind == "stale":
                 self.events.emit("vdev.stale_removed", directory=rest)
@@ -164,6 +179,15 @@ class Deployment:
                     f"the {profile.digest} of {file.path.name} is {arrived} on the host, sent was {sent}",
                     f"check the free space of {profile.scratch} on the host (df) and run again",
                 )
+
+    def _carry(self, arguments: Sequence[str], names: Sequence[str], seconds: float) -> Iterator[str]:
+        """What the host says while the files travel, line by line."""
+        if self.host.pipes:
+            yield from self._script(DEPLOY, *arguments, timeout=seconds, input=_archive(self.files))
+            return
+        yield from self._script(PREPARE, *arguments, timeout=seconds)
+        self.host.put({file.path: f"{self.directory}/{file.path.name}" for file in self.files})
+        yield from self._script(CHECK, self.directory, self.profile.digest, *names, timeout=seconds)
 
     def _script(self, script: str, *arguments: str, timeout: float | None = None, input: bytes | None = None) -> list[str]:
         """Lines that a script printed; `Host.run` itself refuses a status other than 0."""

@@ -25,7 +25,8 @@ class LocalTransport:
     done, but nobody hears of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, pipes: bool = True) -> None:
+        self.pipes = pipes
         self.trips = 0
         self.spoil = ""
         self.interrupt: BaseException | None = None
@@ -52,7 +53,7 @@ class LocalTransport:
             self.interrupt = None
             raise error
 
-    def put(self, files: Mapping[Path, str], timeout: float) -> None:
+    def put(self, files: Mapping[Path, str], timeout: float) -> str:
         assert timeout > 0
         self.trips += 1
         for local, remote in files.items():
@@ -62,12 +63,14 @@ class LocalTransport:
                 content[0] ^= 1
                 Path(remote).write_bytes(content)
         self._interrupted()
+        return "local"
 
-    def get(self, files: Mapping[str, Path], timeout: float) -> None:
+    def get(self, files: Mapping[str, Path], timeout: float) -> str:
         assert timeout > 0
         self.trips += 1
         for remote, local in files.items():
             shutil.copyfile(remote, local)
+        return "local"
 
 
 def board(directory: Path) -> Board:

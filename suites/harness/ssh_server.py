@@ -96,10 +96,13 @@ class Server:
             stderr=subprocess.PIPE,
         )
         try:
-            output, errors = await child.communicate(await process.stdin.read())
-            process.stdout.write(output)
-            process.stderr.write(errors)
-            status = child.returncode or 0
+            assert child.stdin
+            assert child.stdout
+            assert child.stderr
+            feeding = asyncio.create_task(_feed(process.stdin, child.stdin))
+            await asyncio.gather(_pass_on(child.stdout, process.stdout), _pass_on(child.stderr, process.stderr))
+            status = await child.wait()
+            feeding.cancel()
             process.exit(status if status >= 0 else 128 - status)
         except (asyncssh.Error, OSError):
             pass
@@ -124,6 +127,18 @@ class Server:
         self._acceptor.close()
         await self._abort()
         await self._acceptor.wait_closed()
+
+
+async def _pass_on(source: Any, target: Any) -> None:
+    with contextlib.suppress(asyncssh.Error, OSError):
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+
+
+async def _feed(source: Any, target: Any) -> None:
+    await _pass_on(source, target)
+    target.close()
 
 
 @contextlib.contextmanager

@@ -18,9 +18,9 @@ from harness.boardfile.schema import About, HostProfile
 from harness.clock import Deadline
 from harness.command import CommandFailed, CommandTimeout
 from harness.console import KSH, Console, Shell
-from harness.errors import BenchError
+from harness.errors import BenchError, UseError
 from harness.events import Events
-from harness.host import ConsoleTransport, Host, NoTransfer, ProcessLost
+from harness.host import ConsoleTransport, Host, ProcessLost, SshTransport
 from harness.ssh import SshConnection
 from suites.harness.relay import shell
 from suites.harness.ssh_server import serving
@@ -50,7 +50,7 @@ def by_ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         reached = board(host="127.0.0.1", port=server.port, identity=server.identity, host_key=server.host_key)
         connection = SshConnection(reached, Events())
         connection.connect(Deadline.after(10, "the server"))
-        yield Host(connection, reached, Events())
+        yield Host(SshTransport(connection, Events()), reached, Events())
         connection.close()
 
 
@@ -59,7 +59,7 @@ def by_console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     log = tmp_path_factory.mktemp("console") / "host.log"
     with shell(["mksh", "-i"]) as relay, Console("host", relay.url, 115200, log, Events()) as console:
         sh = Shell.attach(console, KSH, Deadline.after(20, "a shell"))
-        yield Host(ConsoleTransport(sh), board(), Events())
+        yield Host(ConsoleTransport(sh, str(log.parent / "store"), Events()), board(), Events())
         sh.detach(Deadline.after(5, "the shell to be left"))
 
 
@@ -125,14 +125,17 @@ def test_files_digests_and_listings(host: Host, tmp_path: Path) -> None:
         host.digest([paths[0], f"{tmp_path}/none"])
 
 
-def test_files_are_copied_over_ssh_only(by_ssh: Host, by_console: Host, tmp_path: Path) -> None:
-    local = tmp_path / "local"
-    local.write_bytes(b"\0" * 100_000)
-    by_ssh.put({local: f"{tmp_path}/far"})
-    by_ssh.get({f"{tmp_path}/far": tmp_path / "back"})
-    assert (tmp_path / "back").read_bytes() == local.read_bytes()
-    with pytest.raises(NoTransfer, match=r"1 files cannot be copied to the host: local; .*ssh\.host"):
-        by_console.put({local: "/tmp/x"})
+def test_files_are_copied_both_ways(host: Host, tmp_path: Path) -> None:
+    """Whatever is in them and in their names, large, small or empty."""
+    contents = {"large": bytes(range(256)) * 40 + os.urandom(5000), "two words": b"\0\r\n\x03\x11 it's", "nothing": b""}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    host.put({tmp_path / name: f"{tmp_path}/far {name}" for name in contents})
+    assert {name: (tmp_path / f"far {name}").read_bytes() for name in contents} == contents
+    host.get({f"{tmp_path}/far {name}": tmp_path / f"{name}.back" for name in contents})
+    assert {name: (tmp_path / f"{name}.back").read_bytes() for name in contents} == contents
+    with pytest.raises(UseError, match="none is not there"):
+        host.put({tmp_path / "none": "/tmp/x"})
 
 
 @pytest.mark.parametrize("status", [0, 3, 64, 96])
@@ -209,10 +212,10 @@ def test_a_detached_process_outlives_its_connection(tmp_path: Path) -> None:
         reached = board(host="127.0.0.1", port=server.port, identity=server.identity, host_key=server.host_key)
         connection = SshConnection(reached, Events())
         connection.connect(Deadline.after(10, "the server"))
-        first = Host(connection, reached, Events()).start(["sh", "-c", "sleep 1; exit 5"], str(tmp_path), "first")
+        first = Host(SshTransport(connection, Events()), reached, Events()).start(["sh", "-c", "sleep 1; exit 5"], str(tmp_path), "first")
         connection.close()
     with shell(["mksh", "-i"]) as relay, Console("host", relay.url, 115200, tmp_path / "log", Events()) as console:
-        transport = ConsoleTransport(Shell.attach(console, KSH, Deadline.after(20, "a shell")))
+        transport = ConsoleTransport(Shell.attach(console, KSH, Deadline.after(20, "a shell")), str(tmp_path), Events())
         second = Host(transport, board(), Events()).start(["sh", "-c", "sleep 1; exit 6"], str(tmp_path), "second")
     assert not ended(second.pid)
     deadline = Deadline.after(10, "both statuses")
