@@ -5,7 +5,7 @@ way, so that no buffer there overflows while the next lines are already being se
 other and adds it to the file when its checksum is right. The invariant: the file is always a prefix of the data, so whatever cuts a
 transfer short, the next one goes on behind it.
 
-It needs `base64`, `cksum`, `cat` and `rm` there.
+It needs `base64` and other tools there: `NEEDED`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.clock import Deadline
+from harness.command import CommandFailed, Result
 from harness.console.cksum import cksum
 from harness.errors import BenchError, HarnessError
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from harness.console.cursor import Match
     from harness.console.shell import Shell
 
+NEEDED = ("base64", "cat", "cksum", "head", "mv", "printf", "rm", "wc")
 WINDOW = 4
 """Lines sent and not yet acknowledged: 968 bytes, less than any tty keeps for a reader, and the time of three lines for an answer."""
 LINE_BYTES = 180
@@ -34,6 +36,8 @@ LINE_BYTES = 180
 _LAST = 150
 """Bytes that fit behind the numbers of a chunk's last line."""
 CHUNK = 63 * LINE_BYTES + _LAST
+_LEAST = 4 * LINE_BYTES
+"""Bytes of a chunk on a line that changes much: each that arrives changed halves the next."""
 AHEAD = 3
 """Chunks sent and not yet checked: they lie in the memory of the other side."""
 PATIENCE = 0.5
@@ -47,6 +51,8 @@ _ABANDONED = ":-:0:0:"
 """Ends a chunk that is not worth going on with."""
 _SMALLEST = 4096
 """Bytes; a shorter beginning is not worth looking for."""
+
+_WHERE, _END = ":", ": end"
 
 RECEIVER = f"""\
 tag=$1$2 have=$3 work=$4.w
@@ -67,16 +73,16 @@ chunk=$((chunk+1))
 exec 3>$work.$chunk ;;
 $digit*)
 if [ ${{#line}} != {1 + LINE_BYTES // 3 * 4} ]; then
-[ "$told" ] || echo "$tag-$next." >&4
+echo "$tag-$next." >&4
 told=1
 continue
 fi
 echo "${{line#?}}" >&3 ;;
-'?')
+'{_WHERE}')
 echo "$tag-$next." >&4
-echo '?'
+echo '{_WHERE}'
 continue ;;
-q) break ;;
+'{_END}') break ;;
 *)
 case $line in [0-9]*) back=$(((digit+10-${{line%"${{line#?}}"}})%10)) ;; *) back=9 ;; esac
 if [ -z "$told" ] && [ $back -ge 5 ]; then
@@ -93,7 +99,7 @@ rm -f $work.$chunk
 checker() {{
 last=-1
 while IFS=: read -r chunk offset sum size; do
-if [ "$chunk" != '?' ]; then
+if [ "$chunk" ]; then
 last=$chunk
 if [ "$offset" = $have ] && base64 -d <$work.$chunk >$work.d && [ "$(cksum <$work.d)" = "$sum $size" ]; then
 cat $work.d >>"$part" || {{ echo "$tag*."; break; }}
@@ -111,8 +117,9 @@ echo "$tag!."
 """$1 and $2 the tag in halves, $3 the file's length, $4 where work files go; the file's name is in the work file `p`.
 
 What it is sent, each line behind the last digit of its number: base64; `:OFFSET:CKSUM:SIZE:BASE64`, the end of a chunk; and without a
-digit `?` (where are you) and `q`. What it says: TAG+N. (N lines taken), TAG-N. (line N is wanted, others came), TAG=CHUNK,LENGTH.
-(checked, the length of the file now), TAG*. (cannot write), TAG!. (the end). Lines that come twice are nothing new and not answered.
+digit `:` (where are you) and `: end`, which are nothing to a shell. What it says: TAG+N. (N lines taken), TAG-N. (line N is wanted, others
+came), TAG=CHUNK,LENGTH. (checked, the length of the file now), TAG*. (cannot write), TAG!. (the end). Lines that come twice are nothing
+new and not answered.
 """
 
 Progress = Callable[[int, int], None]
@@ -151,18 +158,25 @@ def send(shell: Shell, data: bytes, path: str, progress: Progress = lambda *_: N
 def _beginning(shell: Shell, data: bytes, path: str) -> int:
     """How much of `data` is in the file already. What is there besides, or instead, is taken away."""
     file = shlex.quote(path)
-    there = int(shell.run_text(f"if test -f {file}; then wc -c <{file}; else : >{file}; echo 0; fi", STALLED).text)
+    there = int(_run(shell, f"if test -f {file}; then wc -c <{file}; else : >{file}; echo 0; fi").text)
     length = min(there, len(data))
     while length and not _same(shell, data[:length], file):
         length = length // 2 if length >= 2 * _SMALLEST else 0
     if length != there:
-        shell.run_text(f"head -c {length} <{file} >{file}.cut && mv {file}.cut {file}", STALLED)
+        _run(shell, f"head -c {length} <{file} >{file}.cut && mv {file}.cut {file}")
     return length
 
 
 def _same(shell: Shell, data: bytes, file: str) -> bool:
-    said = shell.run_text(f"head -c {len(data)} <{file} | cksum", STALLED).stdout.split()
+    said = _run(shell, f"head -c {len(data)} <{file} | cksum").stdout.split()
     return said[:2] == [b"%d" % cksum(data), b"%d" % len(data)]
+
+
+def _run(shell: Shell, script: str) -> Result:
+    result = shell.run_text(script, STALLED)
+    if result.status:
+        raise CommandFailed(f"console {shell.console.name}", script[:200], result)
+    return result
 
 
 @dataclass
@@ -194,6 +208,8 @@ class _Sender:
     """What is still to be sent of the present chunk."""
     _chunks: dict[int, _Chunk] = field(default_factory=dict)
     """By number; those not checked yet."""
+    _chunk: int = CHUNK
+    """Bytes of the next one."""
     _count: int = 0
     _next: int = 0
     """Where the next chunk begins."""
@@ -204,14 +220,17 @@ class _Sender:
         self._next = self.arrived
         self._cursor = shell.console.cursor(raw=True)
         self._heard = re.compile(re.escape("".join(self._tag).encode()) + rb"([-+=*!?])(?:(\d+),)?(\d*)\.")
-        shell.run_text(f"printf '%s\\n' {shlex.quote(path)} >{shell.base}.p", STALLED)
+        _run(shell, f"printf '%s\\n' {shlex.quote(path)} >{shell.base}.p")
         half, rest = self._tag
         unharmed = f'[ "$(cksum <{shell.base}.r)" = "{cksum(text)} {len(text)}" ]'
         for _ in range(_STARTS):
             self._cursor.skip()
             self._type(f"{unharmed} && ( . {shell.base}.r {half} {rest} {self.arrived} {shell.base} ) || echo {half}''{rest}?.")
-            found = self._hear(10 * PATIENCE)
-            if found and found.group(1) == b"+":
+            found = self._hear(4 * PATIENCE)
+            if found is None:
+                self._type(_WHERE)
+                found = self._hear(4 * PATIENCE)
+            if found and found.group(1) in (b"+", b"-"):
                 self.progress(self.arrived, len(self.data))
                 return
             if found is None:
@@ -232,7 +251,7 @@ class _Sender:
             if found:
                 self._take(found)
             else:
-                self._type("?")
+                self._type(_WHERE)
             if (self.arrived, self._taken) != before:
                 before = (self.arrived, self._taken)
                 moved = Deadline.after(STALLED, "progress")
@@ -241,7 +260,7 @@ class _Sender:
 
     def end(self) -> bool:
         """Lets the receiver end; False when it does not say so."""
-        self._type("q")
+        self._type(_END)
         while found := self._hear(4 * PATIENCE):
             if found.group(1) == b"!":
                 return True
@@ -253,7 +272,7 @@ class _Sender:
             return True
         if self._next == len(self.data) or len(self._chunks) == AHEAD:
             return False
-        chunk = self.data[self._next : self._next + CHUNK]
+        chunk = self.data[self._next : self._next + self._chunk]
         whole, over = divmod(len(chunk), LINE_BYTES)
         if over > _LAST:
             chunk = chunk[: whole * LINE_BYTES + _LAST]
@@ -305,8 +324,12 @@ class _Sender:
             del self._chunks[before]
         self.arrived = length
         self.progress(length, len(self.data))
-        if chunk is None or chunk.stale or length == chunk.offset + chunk.size:
+        if chunk is None or chunk.stale:
             return
+        if length == chunk.offset + chunk.size:
+            self._chunk = min(CHUNK, 2 * self._chunk)
+            return
+        self._chunk = max(_LEAST, self._chunk // 2)
         for behind in self._chunks.values():
             behind.stale = True
         self._next = length

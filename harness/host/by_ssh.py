@@ -1,8 +1,9 @@
 """The host by SSH: commands through the control master, files by the first way the host offers.
 
 The ways, best first: `sftp`; `scp -O`, the old protocol, for a server without the sftp subsystem (QNX's stock sshd_config names none);
-`cat` through a command, which every host has. Without SSH the console is left (`serial.py`). The first copy is the probe, and
-the way stays for as long as the connection. The invariant: a way is left only when the host does not offer it; a full disk is told, not tried again.
+`cat` through a command, which every host has. Without SSH the console is left (`serial.py`). The first copy is the probe, and the way
+stays for as long as the connection. The invariant: a way is left only when the host does not offer it; a full disk is told, not tried
+again.
 """
 
 from __future__ import annotations

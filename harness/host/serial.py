@@ -93,9 +93,14 @@ class ConsoleTransport:
     def _pack(self, content: bytes) -> tuple[str, bytes]:
         """The shortest form the host can unpack, and its suffix."""
         if self._tools is None:
-            tools = ["base64", *(tool for tool, _ in UNPACK.values())]
+            tools = [*transfer.NEEDED, *(tool for tool, _ in UNPACK.values())]
             self._tools = set(self._run(quote(["sh", "-c", PROBE, "sh", *tools]), MINUTE).text.split())
             self._events.emit("host.serial_tools", found=sorted(self._tools))
+        if missing := [tool for tool in transfer.NEEDED if tool not in self._tools]:
+            raise BenchError(
+                f"console {self._shell.console.name}: the host has no {', '.join(missing)}, and no file travels over its console without",
+                "add it to the host's image, or give the board a network and ssh.host in its bench file",
+            )
         forms = {suffix: pack(content) for suffix, (tool, pack) in UNPACK.items() if tool in self._tools}
         return min({"raw": content, **forms}.items(), key=lambda form: len(form[1]))
 

@@ -26,12 +26,14 @@ LATE = 0.02
 class Relay:
     """`url` is the lab controller's end. The other end is a descriptor, given by `shell` or by a test."""
 
-    def __init__(self, far: int, *, noise: float = 0.0, drop: float = 0.0, baud: int = 115200, seed: int = 1) -> None:
+    def __init__(self, far: int, *, noise: float = 0.0, drop: float = 0.0, change: float = 0.0, baud: int = 115200, seed: int = 1) -> None:
         self.noise = noise
         """Chance of a kernel line before each byte towards the lab controller."""
         self.drop = drop
         """Chance that a byte towards the board is lost."""
-        self.inserted = self.dropped = 0
+        self.change = change
+        """Chance that a digit or letter towards the board becomes another one."""
+        self.inserted = self.dropped = self.changed = 0
         self._far = far
         self._byte = 10 / baud
         self._random = random.Random(seed)
@@ -92,11 +94,19 @@ class Relay:
         return bytes(out)
 
     def _with_losses(self, data: bytes) -> bytes:
+        if self.change:
+            data = bytes(self._other(byte) if self._random.random() < self.change else byte for byte in data)
         if not self.drop:
             return data
         kept = bytes(byte for byte in data if self._random.random() >= self.drop)
         self.dropped += len(data) - len(kept)
         return kept
+
+    def _other(self, byte: int) -> int:
+        if not chr(byte).isalnum():
+            return byte
+        self.changed += 1
+        return byte ^ 1 if chr(byte ^ 1).isalnum() else ord("8")
 
 
 @contextlib.contextmanager
