@@ -113,7 +113,7 @@ def test_11_what_the_hosts_own_tools_say(command: list[str], bench: Bench, recor
 
 def test_12_what_a_command_by_ssh_finds(bench: Bench, recorded: Record) -> None:
     """PATH and LD_LIBRARY_PATH of a shell that is no login shell, as sshd leaves them."""
-    if not bench.board.ssh.host:
+    if not bench.by_ssh:
         pytest.skip(f"{bench.board.name} has no SSH: ssh.host is not in its bench file")
     said = bench.host.transport.run_text('echo "PATH=$PATH"; echo "LD_LIBRARY_PATH=$LD_LIBRARY_PATH"', bench.board.seconds("command"))
     recorded("the environment of a command by SSH", said.text)
