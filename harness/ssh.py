@@ -133,10 +133,12 @@ class SshConnection:
     def scp(self, source: str, target: str, timeout: float) -> None:
         """Copies one file by the old protocol, which needs no subsystem, but `scp` on the host. One of the two is made by `remote`.
 
+        `-T`: the client would compare the name that comes with the quoted one it asked for.
+
         Raises `SshLost`, `CommandTimeout`, or `BenchError` with scp's own words.
         """
         options = [word if word != "-p" else "-P" for word in self._through_master()]
-        ended = self._copy(["scp", "-O", "-q", *options, source, target], b"", timeout)
+        ended = self._copy(["scp", "-O", "-T", "-q", *options, source, target], b"", timeout)
         if ended.returncode:
             raise self._not_copied("scp", ended.stderr, "check the free space on the host")
 

@@ -53,6 +53,17 @@ def pieces(data: bytes, length: int) -> list[str]:
     return found
 
 
+def blocks_of(text: str, length: int) -> list[str]:
+    """Whole lines joined to blocks of at most `length` characters."""
+    blocks: list[str] = []
+    for line in text.splitlines():
+        if blocks and len(blocks[-1]) + 1 + len(line) <= length:
+            blocks[-1] += "\n" + line
+        else:
+            blocks.append(line)
+    return blocks
+
+
 def functions(dialect: Dialect, base: str) -> str:
     """What a shell is taught. Files are BASE.s (script), .i (input), .o and .e (output), .c (a piece of one).
 

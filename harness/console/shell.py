@@ -18,13 +18,15 @@ from harness.console import transfer
 from harness.console.cksum import cksum
 from harness.console.console import Console
 from harness.console.cursor import Cursor, Match, Pattern
-from harness.console.dialect import INLINE, LINE, Dialect, functions, pieces
+from harness.console.dialect import INLINE, LINE, Dialect, blocks_of, functions, pieces
 from harness.errors import BenchError
 
 PATIENCE = 1.0
 """Seconds a short answer may take beyond its time on the line before it is asked for again; doubled each time."""
 TRIES = 40
 """How often in a row something is asked for again before the console is given up."""
+_SLOW = 8
+"""Times `PATIENCE` for an answer that has begun."""
 _RESYNC = 5
 """Tries."""
 _RESYNC_SECONDS = 8.0
@@ -160,7 +162,7 @@ class Shell:
         """Types the functions into a file, which the shell reads only if it arrived unharmed."""
         text, file = functions(self.dialect, self.base), f"{self.base}.f"
         assert "'" not in text and "\\" not in text
-        blocks = _lines(text, LINE - len(f"echo '' >>{file}\n"))
+        blocks = blocks_of(text, LINE - len(f"echo '' >>{file}\n"))
         redirect = ">"
         for block in blocks:
             self._type(f"echo '{block}' {redirect}{file}", deadline)
@@ -194,7 +196,7 @@ class Shell:
         patience = PATIENCE + len(start) * 10 / self.console.baud
         for number in range(1, TRIES):
             header = self._outcome(nonce, number, begin, patience, deadline)
-            if result := self._read(nonce, header):
+            if result := self._read(nonce, header, number):
                 return result
             self._noise("output")
             self._ask(f"_hr {nonce[0]} {nonce[1]} {number}")
@@ -240,7 +242,7 @@ class Shell:
             evidence=lines,
         )
 
-    def _read(self, nonce: tuple[str, str], header: Match) -> Result | None:
+    def _read(self, nonce: tuple[str, str], header: Match, number: int) -> Result | None:
         """The result behind a header; None when it did not arrive unharmed."""
         numbers = header.group(2).split(b" ")
         if len(numbers) != 5 or not all(number.isdigit() for number in numbers):
@@ -252,15 +254,18 @@ class Shell:
             stdout = self._fetch(nonce, "o", out_size, out_sum)
             stderr = self._fetch(nonce, "e", err_size, err_sum)
             return Result(status, stdout, stderr)
-        body = self._body(header, out_size + err_size)
+        body = self._body(header, out_size + err_size, number)
         if body is None or cksum(body[:out_size]) != out_sum or cksum(body[out_size:]) != err_sum:
             return None
         return Result(status, body[:out_size], body[out_size:])
 
-    def _body(self, header: Match, size: int) -> bytes | None:
-        """The `size` bytes between a header and its repetition, the tty's carriage returns taken back."""
+    def _body(self, header: Match, size: int, number: int = 1) -> bytes | None:
+        """The `size` bytes between a header and its repetition, the tty's carriage returns taken back.
+
+        At the next `number` it may take longer: a host that has other things to do stops in the middle of an answer.
+        """
         wire = 2 * (size + 100) * 10 / self.console.baud
-        patience = _within(PATIENCE + wire, None)
+        patience = _within(PATIENCE * min(number, _SLOW) + wire, None)
         trailer = self._cursor.poll([header.group(0), self.prompt], patience)
         while trailer and trailer.index and trailer.start < header.end + size:  # a prompt within the output
             trailer = self._cursor.poll([header.group(0), self.prompt], patience)
@@ -384,14 +389,3 @@ def _resync_deadline(what: str) -> Deadline:
 
 def _within(seconds: float, deadline: Deadline | None) -> Deadline:
     return Deadline.after(min(seconds, deadline.remaining) if deadline else seconds, "an answer")
-
-
-def _lines(text: str, length: int) -> list[str]:
-    """Whole lines joined to blocks of at most `length` characters."""
-    blocks: list[str] = []
-    for line in text.splitlines():
-        if blocks and len(blocks[-1]) + 1 + len(line) <= length:
-            blocks[-1] += "\n" + line
-        else:
-            blocks.append(line)
-    return blocks

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import subprocess
 import threading
 from collections.abc import Coroutine, Iterator
@@ -19,12 +20,13 @@ import asyncssh
 class Server:
     """Runs from `start` to `stop` on a loopback port of its own; `port` stays the same over several starts."""
 
-    def __init__(self, directory: Path, shell: str = "mksh", *, sftp: bool = True) -> None:
+    def __init__(self, directory: Path, shell: str = "mksh", *, sftp: bool = True, path: str = "") -> None:
         self.directory = directory
-        self.shell = shell
+        self.shell = shutil.which(shell) or shell
         self.port = 0
         self.connections = 0
         self._sftp = sftp
+        self._environment = {"HOME": "/"} | ({"PATH": path} if path else {})
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -90,7 +92,7 @@ class Server:
             self.shell,
             "-c",
             process.command or "exit 1",
-            env={"HOME": "/"},
+            env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

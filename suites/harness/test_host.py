@@ -19,7 +19,7 @@ from harness.clock import Deadline
 from harness.command import CommandFailed, CommandTimeout
 from harness.console import KSH, Console, Shell
 from harness.errors import BenchError, UseError
-from harness.events import Events
+from harness.events import Event, Events
 from harness.host import ConsoleTransport, Host, ProcessLost, SshTransport
 from harness.ssh import SshConnection
 from suites.harness.relay import shell
@@ -123,6 +123,35 @@ def test_files_digests_and_listings(host: Host, tmp_path: Path) -> None:
     assert host.listing([str(tmp_path)]) != before
     with pytest.raises(CommandFailed):
         host.digest([paths[0], f"{tmp_path}/none"])
+
+
+@pytest.mark.parametrize(("sftp", "scp", "way"), [(True, True, "sftp"), (False, True, "scp -O"), (False, False, "cat over ssh")])
+def test_files_go_the_first_way_the_host_offers(sftp: bool, scp: bool, way: str, tmp_path: Path) -> None:
+    """Told in the journal, with why the better ones were left; names and bytes arrive unchanged on each."""
+    seen: list[Event] = []
+    events = Events()
+    events.listen(seen.append)
+    path = tmp_path / "bin"
+    path.mkdir()
+    for tool in ("cat", "sh", *(["scp"] if scp else [])):
+        (path / tool).symlink_to(shutil.which(tool) or tool)
+    name, content = 'it\'s "far" $HOME', bytes(range(256)) * 300
+    (tmp_path / "near").write_bytes(content)
+    with serving(tmp_path, sftp=sftp, path=str(path)) as server:
+        reached = board(host="127.0.0.1", port=server.port, identity=server.identity, host_key=server.host_key)
+        connection = SshConnection(reached, Events())
+        connection.connect(Deadline.after(10, "the server"))
+        host = Host(SshTransport(connection, events), reached, events)
+        host.put({tmp_path / "near": f"{tmp_path}/{name}"})
+        host.get({f"{tmp_path}/{name}": tmp_path / "back"})
+        with pytest.raises(BenchError, match=r"could not copy|ended with status"):
+            host.put({tmp_path / "near": f"{tmp_path}/no/such/directory"})
+        connection.close()
+    assert (tmp_path / name).read_bytes() == content
+    assert (tmp_path / "back").read_bytes() == content
+    assert [event.fields.get("way") for event in seen if event.name in ("host.put.end", "host.get.end")] == [way, way, None]
+    refused = [event.fields["way"] for event in seen if event.name == "host.way_refused"]
+    assert refused == ["sftp", "scp -O"][: ["sftp", "scp -O", "cat over ssh"].index(way)]
 
 
 def test_files_are_copied_both_ways(host: Host, tmp_path: Path) -> None:
