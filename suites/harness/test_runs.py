@@ -134,3 +134,18 @@ def test_what_qvm_refuses_is_shown_in_its_own_words(tmp_path: Path) -> None:
     assert ended.status == 4, ended.output
     assert "nonsense" in ended.output
     assert ".qvmconf:" in ended.output
+
+
+def test_a_run_over_nothing_but_the_console(tmp_path: Path) -> None:
+    """No SSH connection is made; the vdevs go over the console, and only once."""
+    ended = run(BOARD, "--no-ssh", f"--run-directory={tmp_path}", "suites/bench/test_deploy.py", "suites/bench/test_host.py")
+    assert ended.status == 0, ended.output
+    events = journal(tmp_path)
+    assert not [event for event in events if event["event"].startswith("ssh.")]
+    ways = [event["fields"]["way"] for event in events if event["event"] == "host.put.end"]
+    assert ways
+    assert set(ways) == {"serial"}
+    files = [event["fields"] for event in events if event["event"] == "host.sent"]
+    assert {file["sent"] for file in files[-4:]} == {0}
+    skipped = [event["fields"]["test"] for event in events if event["event"] == "test.verdict" and event["fields"]["verdict"] == "skipped"]
+    assert skipped == ["suites/bench/test_host.py::test_console_and_ssh_reach_the_same_host"]

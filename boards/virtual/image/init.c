@@ -1,7 +1,7 @@
 /*
  * The virtual host's first process: mounts, serial lines, disk, console shell, network, hypervisor support, SSH.
  *
- * Invariant: whoever gets the console's prompt has /usr and /data, and whoever gets in by SSH has /dev/kvm. Nothing else stands before the
+ * Invariant: whoever gets the console's prompt has /usr and /data, whoever gets in by SSH has /dev/kvm, and so has a qvm. Nothing else stands before the
  * prompt: what is slow happens in a child, and this process reopens the console whenever its shell ends. Nothing is printed once
  * the shell has the console.
  */
@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/klog.h>
 #include <sys/mount.h>
@@ -33,6 +34,7 @@
 #define HOST_KEY "/etc/ssh/ssh_host_ed25519_key"
 #define SHELL_ARGUMENTS "ksh", "+o", "emacs", "-i", (char *)NULL /* QNX's ksh edits lines only when asked to: the terminal driver does it */
 #define BEHIND_THE_SHELL 10 /* nice value: there is one processor, and the prompt has it first */
+#define HYPERVISOR_LOCK "/run/hypervisor" /* qvm waits for it; held until /dev/kvm is there or will never be */
 #define CALIBRATED "Refined TSC clocksource calibration"
 #define CALIBRATION_LIMIT 6 /* seconds; KVM is loaded without it when it never comes */
 
@@ -299,7 +301,7 @@ static void await_calibration(void)
 }
 
 /* The way in opens last: whoever comes through it finds the hypervisor ready. */
-static void start_services(void)
+static void start_services(int hypervisor)
 {
     static char *const ptys[] = {"/usr/sbin/devc-pty", NULL};
 
@@ -310,12 +312,14 @@ static void start_services(void)
     start_daemon(ptys);
     await_calibration();
     load_modules("hypervisor");
+    close(hypervisor);
     start_network();
 }
 
 int main(void)
 {
     pid_t shell, ended;
+    int hypervisor;
 
     umask(022);
     mount_memory();
@@ -327,11 +331,14 @@ int main(void)
     be_unkind();
     greet();
     sethostname("localhost", strlen("localhost"));
+    hypervisor = open(HYPERVISOR_LOCK, O_CREAT | O_RDONLY | O_CLOEXEC, 0444);
+    flock(hypervisor, LOCK_EX);
     shell = start_shell();
     if (fork() == 0) {
-        start_services();
+        start_services(hypervisor);
         _exit(0);
     }
+    close(hypervisor);
     for (;;) {
         ended = wait(NULL);
         if (ended == shell || ended < 0)

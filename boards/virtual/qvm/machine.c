@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -41,8 +42,21 @@ static int call(int file, unsigned long request, void *argument, const char *nam
     return result;
 }
 
+/* The host loads its hypervisor support behind the console's prompt and holds this lock meanwhile. */
+static void await_hypervisor(void)
+{
+    int lock = open("/run/hypervisor", O_RDONLY | O_CLOEXEC);
+
+    if (lock < 0)
+        return;
+    while (flock(lock, LOCK_SH) != 0 && errno == EINTR)
+        ;
+    close(lock);
+}
+
 static void open_kvm(void)
 {
+    await_hypervisor();
     kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (kvm >= 0 && ioctl(kvm, KVM_GET_API_VERSION, 0) == KVM_API_VERSION)
         machine = ioctl(kvm, KVM_CREATE_VM, 0);
