@@ -18,12 +18,21 @@ from suites.harness.bare_guest import BareGuest
 
 HERE = Path(__file__).parent
 INCLUDE = HERE.parents[1] / "boards" / "virtual" / "include"
-BASE = ("ram 0,640k", "rom 0xc0000,256k", "ram 1m,15m", "load kernel", "vdev ioapic loc 0xf8000000 intr apic name pic")
+BASE = ("ram 0,640k", "rom 0xc0000,256k", "ram 1m,15m", "load kernel")
+PIC = "vdev ioapic loc 0xf8000000 intr apic name pic"
 SECONDS = 20.0
+READY = """\
+tries=0
+until test -d "$1" || test -s "$2" || test $tries = 100; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
+test -d "$1"
+"""
 SAYS = """\
 tries=0
 until grep -q -- "$2" "$1.err"; do
-    if test -s "$1.status" || test $tries = 200; then grep -q -- "$2" "$1.err"; exit; fi
+    if test -s "$1.status" || test $tries = 100; then grep -q -- "$2" "$1.err"; exit; fi
     sleep 0.1
     tries=$((tries + 1))
 done
@@ -52,14 +61,14 @@ class BareBoard:
         """The directory on the host in which qvm runs; relative names in a configuration are below it."""
         return self.deployment.directory
 
-    def run(self, guest: BareGuest, *lines: str, input: bytes | None = None) -> Result:
+    def run(self, guest: BareGuest, *lines: str, input: bytes | None = None, pic: str = PIC) -> Result:
         """A VM from its start to its end: the documented PC without devices, and these lines."""
-        arguments = self._prepared(guest, lines)
+        arguments = self._prepared(guest, lines, pic)
         return self.bench.host.run(arguments, check=False, timeout=SECONDS, input=input, environment=self._environment)
 
     def start(self, guest: BareGuest, *lines: str) -> HostProcess:
         """A VM that goes on."""
-        arguments = self._prepared(guest, lines)
+        arguments = self._prepared(guest, lines, PIC)
         return self.bench.host.start(arguments, self.place, f"vm{self.count}", self._environment)
 
     def end(self, process: HostProcess) -> int | None:
@@ -73,8 +82,8 @@ class BareBoard:
 
     def ready(self, process: HostProcess) -> None:
         """Waits until the VM runs."""
-        script = 'tries=0; until test -d "$1" || test $tries = 200; do sleep 0.1; tries=$((tries + 1)); done; test -d "$1"'
-        awaited = self.bench.host.run(["sh", "-c", script, "sh", f"/dev/qvm/bare-{self.count}"], check=False, timeout=2 * SECONDS)
+        arguments = (f"/dev/qvm/bare-{self.count}", f"{self.place}/vm{self.count}.status")
+        awaited = self.bench.host.run(["sh", "-c", READY, "sh", *arguments], check=False, timeout=2 * SECONDS)
         assert awaited.status == 0, f"the VM does not run: {process.stderr().decode()!r}, status {process.poll()}"
 
     def shell(self, script: str, *arguments: str) -> str:
@@ -85,11 +94,11 @@ class BareBoard:
     def _environment(self) -> dict[str, str]:
         return {"LD_LIBRARY_PATH": self.deployment.library_path}
 
-    def _prepared(self, guest: BareGuest, lines: Sequence[str]) -> list[str]:
+    def _prepared(self, guest: BareGuest, lines: Sequence[str], pic: str) -> list[str]:
         self.count += 1
         kernel, configuration = self._local / "kernel", self._local / "conf"
         kernel.write_bytes(guest.image)
-        configuration.write_text("\n".join((f"system bare-{self.count}", *BASE, *lines)) + "\n")
+        configuration.write_text("\n".join((f"system bare-{self.count}", *BASE, pic, *lines)) + "\n")
         self.bench.host.put({kernel: f"{self.place}/kernel", configuration: f"{self.place}/conf"})
         return ["sh", "-c", 'cd "$1" && exec qvm @conf', "sh", self.place]
 

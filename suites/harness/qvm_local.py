@@ -131,7 +131,9 @@ def build(directory: Path) -> None:
     shared = [*compiler, "-shared", "-fPIC", "-Wl,--build-id"]
     sources = [*sorted((VIRTUAL / "qvm").glob("*.c")), PARSER]
     objects = {source: directory / f"{source.stem}.o" for source in sources}
-    commands = [[*compiler, f"-I{VIRTUAL / 'qvm'}", "-c", "-o", target, source] for source, target in objects.items()]
+    commands = [
+        [*compiler, "-fvisibility=hidden", f"-I{VIRTUAL / 'qvm'}", "-c", "-o", target, source] for source, target in objects.items()
+    ]
     for name in VDEVS:
         parts = [VIRTUAL / "vdevs" / f"{name}.c", *sorted((VIRTUAL / "vdevs").glob(f"{name}_*.c"))]
         commands.append([*shared, "-o", directory / f"vdev-{name}.so", *parts])
@@ -142,7 +144,7 @@ def build(directory: Path) -> None:
             assert result.returncode == 0, result.stderr
     for program, without in (("qvm", PARSER), ("qvm_parser", VIRTUAL / "qvm" / "main.c")):
         linked = [target for source, target in objects.items() if source != without]
-        result = _compile([*compiler, "-fvisibility=hidden", "-rdynamic", "-pthread", "-o", directory / program, *linked, "-ldl"])
+        result = _compile([*compiler, "-rdynamic", "-pthread", "-o", directory / program, *linked, "-ldl"])
         assert result.returncode == 0, result.stderr
     (directory / "vdev-text.so").write_text("no shared object\n")
 

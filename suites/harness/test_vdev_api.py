@@ -25,7 +25,11 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareBoard]:
     source = HERE / "vdev_api.c"
     built = build(HERE / "vdevs", directory / "built", boardfile.load("virtual-x86_64"))
     vdevs = [made.file for made in built]
-    vdevs += [compile_vdev(directory, "api", source), compile_vdev(directory, "deaf", source, "-DPULSE=NULL")]
+    vdevs += [
+        compile_vdev(directory, "api", source),
+        compile_vdev(directory, "deaf", source, "-DPULSE=NULL"),
+        compile_vdev(directory, "lines", source, "-DLINES=&pic"),
+    ]
     with bare_board(directory, vdevs) as board:
         yield board
 
@@ -140,8 +144,8 @@ def test_guest_memory_is_mapped_into_the_vdev(board: BareBoard) -> None:
 
 def test_every_line_bound_to_a_pin_is_a_source_of_its_own(board: BareBoard) -> None:
     """Whether by `intr` or by `qvm_parse_intr`, which stops at the comma."""
-    lines = ("vdev api name lines act sources", "vdev api act sources loc 0x400 intr lines:0")
-    result = board.run(BareGuest().end(), *lines)
+    controller = "vdev lines name lines act sources"
+    result = board.run(BareGuest().end(), "vdev api act sources loc 0x400 intr lines:0", pic=controller)
     assert result.status == 32
     assert sorted(re.findall("line on from source (\\d)", result.stderr.decode())) == ["0", "1", "2"]
     assert result.stderr.decode().count("rest ',more'") == 2
@@ -178,7 +182,7 @@ def test_a_timer8254_in_memory_counts_and_interrupts(board: BareBoard) -> None:
     for _ in range(2):
         guest.write(PIT_AT + 3, 0x00).read(PIT_AT).read(PIT_AT)
     guest.write(PIT_AT + 3, 0xE2).read(PIT_AT)
-    result = board.run(guest, "vdev api act count name lines", f"vdev timer8254 loc mem:{PIT_AT:#x} intr lines:0")
+    result = board.run(guest, f"vdev timer8254 loc mem:{PIT_AT:#x} intr lines:0", pic="vdev lines act count name lines")
     assert result.status == 34, result.stderr
     low, high, next_low, next_high, status = (int(value, 16) for value in re.findall("guest (0x\\w+)", result.stderr.decode()))
     counts = [low | high << 8, next_low | next_high << 8]

@@ -2,8 +2,8 @@
  * A vdev that uses the API as a vdev's author would, for the tests of qvm: `act NAME` chooses what one instance does, once. It
  * says what it saw by vdev_logf(), and ends the VM by guest_terminate() when it has seen enough.
  *
- * Its ports: a byte written to 0x300 ends the VM with that custom cause; what is written to 0x304 is logged. It is an interrupt
- * controller of one line, too.
+ * Its ports: a byte written to 0x300 ends the VM with that custom cause; what is written to 0x304 is logged. With -DLINES it is an
+ * interrupt controller of one line, too.
  */
 #include <errno.h>
 #include <string.h>
@@ -287,7 +287,7 @@ static errno_t signalled(vdev_t *vdp, unsigned pin, unsigned src_id, guest_intr_
         return EOK;
     if (acts(vdp, "sources"))
         SAY("line on from source %u", src_id);
-    if (++api->edges == EDGES && acts(vdp, "count")) /* not from here: the caller holds its lock */
+    else if (++api->edges == EDGES) /* not from here: the caller holds its lock */
         api->events[0].sigev_notify_function(api->events[0].sigev_value);
     return EOK;
 }
@@ -303,10 +303,7 @@ static const char *const names[] = {
 static void options_ended(vdev_t *vdp)
 {
     struct api *api = vdp->v_device;
-    static const struct {
-        int8_t code;
-        int priority;
-    } pulses[] = {{-9, 9}, {-20, 20}, {-21, 21}};
+    static const int8_t priorities[] = {9, 20, 21};
     const char *function = argument_of(vdp, "early:");
     uint64_t resolution = 0;
 
@@ -316,7 +313,7 @@ static void options_ended(vdev_t *vdp)
         api->timer = guest_timer_create(NULL, vdp, api, &resolution);
     else if (acts(vdp, "pulse") || acts(vdp, "pulses") || acts(vdp, "count"))
         for (int n = 0; n < 3; n++)
-            vdev_pulse(vdp, pulses[n].code, pulses[n].priority, &api->events[n], -1);
+            vdev_pulse(vdp, (int8_t)-priorities[n], priorities[n], &api->events[n], -1);
     else if (function != NULL)
         call_running_only(vdp, function);
 }
@@ -379,7 +376,7 @@ static int api_control(vdev_t *vdp, vdev_ctrl_options_t ctrl, const char *arg)
 }
 
 static const char *const options[] = {"act", NULL};
-static const struct vdev_pic_functions pic = {.num_pins = one_line, .signal = signalled};
+static const struct vdev_pic_functions __attribute__((unused)) pic = {.num_pins = one_line, .signal = signalled};
 
 static struct vdev_factory factory = {
     .control = api_control,
@@ -387,7 +384,9 @@ static struct vdev_factory factory = {
     .vwrite = api_vwrite,
     .pulse = PULSE,
     .timer = expired,
+#ifdef LINES
     .pic = &pic,
+#endif
     .option_list = options,
     .factory_flags = VFF_VDEV_X86_IO | VFF_VDEV_MEM | VFF_MUTEX,
     .acc_sizes = 1u << 1 | 1u << 4,
