@@ -25,11 +25,8 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareBoard]:
     source = HERE / "vdev_api.c"
     built = build(HERE / "vdevs", directory / "built", boardfile.load("virtual-x86_64"))
     vdevs = [made.file for made in built]
-    vdevs += [
-        compile_vdev(directory, "api", source),
-        compile_vdev(directory, "deaf", source, "-DPULSE=NULL"),
-        compile_vdev(directory, "lines", source, "-DLINES=&pic"),
-    ]
+    variants = {"api": (), "deaf": ("-DPULSE=NULL",), "lines": ("-DLINES",)}
+    vdevs += [compile_vdev(directory, name, source, *flags) for name, flags in variants.items()]
     with bare_board(directory, vdevs) as board:
         yield board
 
