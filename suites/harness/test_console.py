@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import socket
+import termios
 import threading
 import time
 import tty
@@ -328,3 +329,16 @@ def test_pexpect_reads_and_writes_a_console(far: Far, console: Console) -> None:
     console.close()
     with pytest.raises(pexpect.EOF):
         child.expect(b"never")
+
+
+def test_the_speed_of_a_port_can_be_changed(console: Console, far: Far) -> None:
+    """The other end of a pty sees the speed; what is sent is paced by it from then on."""
+    console.configure(9600)
+    assert termios.tcgetattr(far.slave)[5] == termios.B9600
+    assert console.baud == 9600
+
+
+def test_a_closed_port_takes_no_settings(console: Console) -> None:
+    console.close()
+    with pytest.raises(ConsoleDead, match="was closed"):
+        console.configure(9600)

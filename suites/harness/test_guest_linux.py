@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import subprocess
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 from harness.errors import BenchError
 from harness.events import Event, Events
 from harness.guest.linux import GuestImages, Interrupt, build, parse_interrupts
+from harness.guest.linux.image import meta_package
 from harness.guest.linux.milestones import MILESTONES, READY, fatal, progress, sightings
-from harness.guest.modules import ModuleMissing, load_order
+from harness.guest.modules import ModuleMissing, content, load_order, name_of
 from harness.guest.store import CopyFailed, GuestStore
 from suites.harness.local_host import LocalTransport, host
 
@@ -101,6 +103,21 @@ def test_a_module_comes_after_those_it_needs(tmp_path: Path) -> None:
         module(tmp_path / name[0] / f"{name}.ko", depends)
     ordered = load_order(("evdev", "virtio_pci"), tmp_path)
     assert [path.stem for path in ordered] == ["evdev", "virtio", "virtio_ring", "virtio-pci"]
+
+
+def test_compressed_modules_are_as_good(tmp_path: Path) -> None:
+    """Debian's 6.12 has them as `.ko.xz`: the same order, and the content is what the kernel loads."""
+    for name, depends in (("virtio", ""), ("virtio-ring", "virtio")):
+        plain = module(tmp_path / f"{name}.ko", depends)
+        (tmp_path / f"{name}.ko.xz").write_bytes(lzma.compress(plain.read_bytes()))
+        plain.unlink()
+    ordered = load_order(("virtio_ring",), tmp_path)
+    assert [name_of(path) for path in ordered] == ["virtio", "virtio_ring"]
+    assert all(content(path).startswith(b"\x7fELF") for path in ordered)
+
+
+def test_a_kernel_is_named_by_its_version() -> None:
+    assert (meta_package(), meta_package("6.12")) == ("linux-image-cloud-amd64", "linux-image-6.12-cloud-amd64")
 
 
 def test_a_kernel_without_the_module_is_refused(tmp_path: Path) -> None:

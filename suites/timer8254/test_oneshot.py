@@ -33,6 +33,9 @@ FEW_SECONDS = 5.0
 REST = 2.0
 """Seconds a silenced timer has to be silent (PIT-116)."""
 
+BOOTS = 3
+"""A kernel that finds its LAPIC timer uneven while it boots stays with the PIT: a bench that stood still then is given another chance."""
+
 
 @pytest.fixture(scope="module")
 def guest(linux_guests: LinuxGuests) -> LinuxGuest:
@@ -89,10 +92,13 @@ def quickest(durations: list[float]) -> tuple[float, float]:
 def test_a_timer_that_is_shut_down_is_silent(request: pytest.FixtureRequest, linux_guests: LinuxGuests, kernel: str) -> None:
     """Once the LAPIC's timer has taken over the kernel shuts the PIT down, each kernel in its own way, and no interrupt comes any more."""
     version = request.getfixturevalue("newer_kernel") if kernel == "newer" else ""
-    guest = linux_guests.boot(kernel=version, without=("nolapic_timer",))
-    device = guest.read("/sys/devices/system/clockevents/clockevent0/current_device")
-    if device == "pit":
-        raise Inconclusive("the kernel goes on with the PIT: it found no other timer it trusts", "look at its log for APIC timer")
+    for _ in range(BOOTS):
+        guest = linux_guests.boot(kernel=version, without=("nolapic_timer",))
+        if guest.read("/sys/devices/system/clockevents/clockevent0/current_device") != "pit":
+            break
+        linux_guests.stop()
+    else:
+        raise Inconclusive(f"the kernel trusted no other timer than the PIT in {BOOTS} boots", "run on a quieter bench, where time is even")
     before = guest.interrupts()["0"].total
     guest.must(["sleep", str(REST)])
     after = guest.interrupts()["0"].total
