@@ -116,15 +116,18 @@ def test_bytes_take_ten_bit_times_each(wire: tuple[Line, socket.socket, int], di
     line, board, terminal = wire
     set_speed(terminal, speed)
     assert line.baud() == baud
-    sent = os.urandom(count)
-    if direction == "to the lab":
-        board.sendall(sent)
-        received, seconds = receive(terminal, count)
-    else:
-        os.write(terminal, sent)
-        received, seconds = receive(board.fileno(), count)
-    assert received == sent
-    assert 0.98 < seconds / (count * 10 / baud) < 2  # a busy lab controller makes it longer, nothing makes it shorter
+    ratios = []
+    for _ in range(3):
+        sent = os.urandom(count)
+        if direction == "to the lab":
+            board.sendall(sent)
+            received, seconds = receive(terminal, count)
+        else:
+            os.write(terminal, sent)
+            received, seconds = receive(board.fileno(), count)
+        assert received == sent
+        ratios.append(seconds / (count * 10 / baud))
+    assert 0.98 < min(ratios) < 2, ratios  # a busy lab controller makes one longer, nothing makes one shorter
 
 
 def test_a_late_process_catches_up_but_never_runs_ahead() -> None:
