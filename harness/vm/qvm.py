@@ -65,7 +65,7 @@ class Process(Protocol):
 class QvmHost(Protocol):
     """What a qvm process asks of the hypervisor host."""
 
-    def run(self, argv: Sequence[str], check: bool = True) -> Result: ...
+    def run(self, argv: Sequence[str], check: bool = True, *, timeout: float | None = None) -> Result: ...
 
     def put(self, files: Mapping[Path, str]) -> object: ...
 
@@ -273,7 +273,9 @@ class Qvm:
     def _await_ready(self, process: Process, deadline: Deadline) -> None:
         while not deadline.expired:
             tenths = max(1, int(10 * min(LOOK, deadline.remaining)))
-            look = self.host.run(["sh", "-c", READY, "sh", self.directory, str(process.pid), str(tenths)], check=False).status
+            # A VM that starts leaves a board of one processor no time for anybody else, this command among them.
+            argv = ["sh", "-c", READY, "sh", self.directory, str(process.pid), str(tenths)]
+            look = self.host.run(argv, check=False, timeout=LOOK + deadline.seconds).status
             status = process.poll()
             if look == 0 and status is None:
                 self.events.emit("qvm.ready", system=self.system, pid=process.pid)
