@@ -25,9 +25,10 @@ def journal(output: Path) -> list[dict[str, Any]]:
 
 
 def failed_lines(output: Path) -> set[str]:
-    """The specification lines of the tests that failed; no test may have ended in any other way but passed."""
+    """The specification lines of the tests that failed; none may have met a broken bench. Time may leave the one or other undecided."""
     verdicts = [event["fields"] for event in journal(output) if event["event"] == "test.verdict"]
-    assert {verdict["verdict"] for verdict in verdicts} <= {"passed", "failed"}, verdicts
+    assert {verdict["verdict"] for verdict in verdicts if not TIMED & set(verdict["lines"])} <= {"passed", "failed"}, verdicts
+    assert {verdict["verdict"] for verdict in verdicts} <= {"passed", "failed", "inconclusive", "skipped"}, verdicts
     return {line for verdict in verdicts if verdict["verdict"] == "failed" for line in verdict["lines"]}
 
 
