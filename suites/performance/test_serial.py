@@ -20,7 +20,7 @@ from harness.events import Events
 from harness.host import ConsoleTransport
 from suites.harness.relay import shell
 
-SIZE = 300_000
+SIZE = 600_000
 LINE_RATE = 11_520
 OCCUPIED = 0.9
 FILE_RATE = 7_500
