@@ -85,7 +85,7 @@ def summary(reporter: pytest.TerminalReporter, run: Run) -> None:
     reporter.section("verdict", sep="=")
     counts: dict[Verdict, int] = {}
     grouped: dict[tuple[Verdict, str], int] = {}
-    answers = 0
+    answers = unmarked = 0
     for outcome in outcomes:
         verdict = outcome.verdict
         counts[verdict] = counts.get(verdict, 0) + 1
@@ -93,6 +93,8 @@ def summary(reporter: pytest.TerminalReporter, run: Run) -> None:
             grouped[verdict, outcome.sentence] = grouped.get((verdict, outcome.sentence), 0) + 1
         elif verdict is Verdict.SKIPPED and outcome.sentence.startswith("recorded:") and reporter.verbosity <= 0:
             answers += 1
+        elif verdict is Verdict.SKIPPED and not outcome.lines and reporter.verbosity <= 0:
+            unmarked += 1
         elif verdict is not Verdict.PASSED:
             reporter.write_line(f"{verdict.value:<12} {' '.join(outcome.lines) or '-'}  {outcome.test}", bold=True, **_colour(verdict))
             if outcome.sentence:
@@ -103,6 +105,8 @@ def summary(reporter: pytest.TerminalReporter, run: Run) -> None:
         reporter.write_line(f"{verdict.value:<12} {number} {'test' if number == 1 else 'tests'}: {cause}", bold=True, yellow=True)
     if answers:
         reporter.write_line(f"{answers} {'answer' if answers == 1 else 'answers'} recorded, nobody judged by them (-v shows them here)")
+    if unmarked:
+        reporter.write_line(f"{unmarked} skipped {'test' if unmarked == 1 else 'tests'} without a specification line (-v shows them here)")
     reporter.write_line(", ".join(f"{count} {verdict.value}" for verdict, count in sorted(counts.items(), key=lambda pair: pair[0])))
     for (suite, judge), ended in outcomes.counts().items():
         reporter.write_line(f"lines of {suite} by {judge}: {', '.join(f'{count} {word}' for word, count in ended.items())}")

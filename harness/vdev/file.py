@@ -115,27 +115,28 @@ def _audit(path: Path, content: bytes) -> dict[str, Any]:
         raise NotAVdev(path, f"is made for {machine}", f"build it for one of {', '.join(sorted(ARCHITECTURES.values()))}")
     if kind != "ET_DYN":
         raise NotAVdev(path, f"is not a shared object ({kind})", "link it with -shared -fPIC")
-    dynamic = next((section for section in elf.iter_sections() if isinstance(section, DynamicSection)), None)
-    if dynamic is None or any(segment["p_type"] == "PT_INTERP" for segment in elf.iter_segments()):
+    if elf.get_section_by_name(".dynamic") is None or any(segment["p_type"] == "PT_INTERP" for segment in elf.iter_segments()):
         raise NotAVdev(path, "is a program, not a shared object", "link it with -shared -fPIC")
-    needed = tuple(_string_of(tag) for tag in dynamic.iter_tags("DT_NEEDED"))
+    objects = needed(elf)
     imported = undefined(elf)
     promised = _versioned(elf)
     build_id = _build_id(elf)
     return {
         "architecture": ARCHITECTURES[machine],
         "build_id": build_id,
-        "needed": needed,
+        "needed": objects,
         "undefined": imported,
-        "asked": _asked(imported, needed, promised),
+        "asked": _asked(imported, objects, promised),
         "system": _system(elf, promised),
         "remarks": _remarks(imported, build_id),
     }
 
 
-def _string_of(tag: object) -> str:
-    """pyelftools gives a DT_NEEDED tag its string as an attribute that its types do not know."""
-    return str(vars(tag)["needed"])
+def needed(elf: ELFFile) -> tuple[str, ...]:
+    """The shared objects that the loader must find (DT_NEEDED); none for what is linked statically."""
+    section = elf.get_section_by_name(".dynamic")
+    tags = section.iter_tags("DT_NEEDED") if isinstance(section, DynamicSection) else ()
+    return tuple(str(vars(tag)["needed"]) for tag in tags)  # an attribute that pyelftools' types do not know
 
 
 def undefined(elf: ELFFile) -> tuple[str, ...]:
