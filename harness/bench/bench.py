@@ -16,12 +16,12 @@ from harness.bench.guardian import Guardian
 from harness.bench.route import GuestRoute, route
 from harness.boardfile import Board, Port
 from harness.clock import Deadline
-from harness.console import KSH, Console, Cursor, Shell
+from harness.console import KSH, Console, Cursor, NoShell, Shell
 from harness.errors import BenchError
 from harness.events import Events
 from harness.host import ConsoleTransport, Host, SshTransport, Transport
 from harness.power import PowerSwitch, State
-from harness.ssh import SshConnection
+from harness.ssh import SshConnection, SshLost
 
 
 class HostRebooted(BenchError):
@@ -33,6 +33,10 @@ class HostRebooted(BenchError):
             "look at what it said before, in consoles/host.log of the run",
             evidence=last_lines,
         )
+
+
+class HostGone(BenchError):
+    """The host can be reached no more. Usual causes: its power failed, it hangs, a cable came off, its SSH server ended."""
 
 
 class Bench:
@@ -48,6 +52,7 @@ class Bench:
         """How often the host came up; what ran on it before is gone."""
         self.identity = ""
         """What the host says of itself: `uname -a`."""
+        self._version = ""
         self._logs = consoles
         self._purpose = purpose
         self._use_ssh = ssh
@@ -58,8 +63,9 @@ class Bench:
         self._begin = 0
         """Where on the host's console the present boot began."""
         self._next_boot: Cursor | None = None
-        """Looks for the banner of a boot that nobody asked for."""
-        self._rebooted: HostRebooted | None = None
+        """Looks for the banner of a boot that nobody asked for; None while the board is off or comes up."""
+        self._gone: BenchError | None = None
+        """Why the host is not the one that was met any more."""
 
     def open(self) -> None:
         """Takes the bench and switches it on. Raises `UseError` when it is taken, `BenchError` when it does not come up."""
@@ -155,6 +161,7 @@ class Bench:
             self.power.off()
 
     def _leave_host(self) -> None:
+        self._next_boot = None
         if self._route:
             self._route.detach()
         if self._ssh is not None:
@@ -168,31 +175,58 @@ class Bench:
             cursor = console.cursor(begin)
             up = Deadline.after(board.seconds("boot"), f"the host's banner ({board.host.banner})")
             seen = cursor.expect(board.host.banner.encode(), up)
-            self._next_boot, self._rebooted = console.cursor(seen.end), None
-            shell = Shell.attach(console, KSH, Deadline.after(board.seconds("shell"), "the host's shell"))
-        by_console = ConsoleTransport(shell, board.host.store, self.events)
+            self._next_boot, self._gone = console.cursor(seen.end), None
+            self._shell = Shell.attach(console, KSH, Deadline.after(board.seconds("shell"), "the host's shell"))
+        by_console = ConsoleTransport(self._shell, board.host.store, self.events)
         self.host_by_console = self._reach("host_by_console", by_console)
-        self.identity = identity.check(self.host_by_console, board, "its console")
+        self.identity, self._version = identity.check(self.host_by_console, board, "its console")
         if self.by_ssh:
             with self.events.step("bench.ssh"):
                 self._ssh = SshConnection(board, self.events)
                 self._ssh.connect(Deadline.after(board.seconds("ssh"), "the host's SSH server"))
         self.host = self._reach("host", SshTransport(self._ssh, self.events) if self._ssh else by_console)
         if self._ssh:
-            self.identity = identity.check(self.host, board, f"SSH ({board.ssh.host})")
+            self.identity, self._version = identity.check(self.host, board, f"SSH ({board.ssh.host})")
         self.boots += 1
         self.events.emit("bench.identity", uname=self.identity, mode=self.mode)
 
-    def still_there(self) -> None:
-        """Raises `HostRebooted`, the same one until the bench is switched on anew, once the host came up without being told to."""
-        if self._rebooted is None and self._next_boot is not None:
-            again = self._next_boot.poll(self.board.host.banner.encode(), Deadline.after(0, "another banner"))
-            if again:
-                before = self.console("host").slice(self._begin, again.start).decode("utf-8", "replace")
-                self._rebooted = HostRebooted(self.board.name, "\n".join(before.splitlines()[-20:]))
-                self.events.emit("bench.rebooted", offset=again.start)
-        if self._rebooted is not None:
-            raise self._rebooted.with_traceback(None)
+    def still_there(self, failure: BenchError | None = None) -> None:
+        """Raises `HostRebooted` once the host came up without being told to, `HostGone` once `failure` showed that it cannot be reached.
+
+        It is the same exception until the bench is switched on anew: one cause, however many tests meet it.
+        """
+        if self._gone is None and self._next_boot is not None:
+            self._gone = self._reboot() or (self._loss(failure) if isinstance(failure, SshLost | NoShell) else None)
+        if self._gone is not None:
+            raise self._gone.with_traceback(None) from failure
+
+    def _reboot(self, seconds: float = 0.0) -> HostRebooted | None:
+        """What the banner of a boot that nobody asked for means; `seconds` is how long it may take to come."""
+        assert self._next_boot is not None
+        again = self._next_boot.poll(self.board.host.banner.encode(), Deadline.after(seconds, "another banner"))
+        if not again:
+            return None
+        self.events.emit("bench.rebooted", offset=again.start)
+        return HostRebooted(self.board.name, self._last_lines(again.start))
+
+    def _loss(self, failure: BenchError) -> BenchError | None:
+        """Why the host does not answer any more, by what the other ways to it show: the power switch, then the console."""
+        name = self.board.name
+        if self.power.state() is State.OFF:
+            return HostGone(f"{name}: the board's power is off, and this run did not switch it", "look at its supply, and who else does")
+        try:
+            self._shell.resync(Deadline.after(self.board.seconds("shell"), "the host's shell"))
+        except NoShell:
+            sentence = f"{name}: the host is gone: no answer on its console, and before that: {failure.sentence}"
+            rebooted = self._reboot(self.board.seconds("boot"))
+            return rebooted or HostGone(sentence, "look at what it said last, in consoles/host.log of the run", evidence=self._last_lines())
+        if isinstance(failure, NoShell):
+            return None
+        return HostGone(f"{failure.sentence}; its console still answers", "look at its network and its SSH server")
+
+    def _last_lines(self, end: int | None = None) -> str:
+        """Of the host's present boot, on its console."""
+        return "\n".join(self.console("host").slice(self._begin, end).decode("utf-8", "replace").splitlines()[-20:])
 
     def _reach(self, name: str, transport: Transport) -> Host:
         """The host by a transport. It stays the same object over power cycles, for those who hold on to it."""
@@ -219,5 +253,5 @@ class Bench:
 
     @property
     def mode(self) -> str:
-        """`virtual` or `hardware`: the host's own word, whatever the files say."""
-        return "virtual" if "virtual" in self.identity else "hardware"
+        """`virtual` or `hardware`: the host's own word (`uname -v`), whatever the files say."""
+        return "virtual" if "virtual" in self._version else "hardware"

@@ -6,6 +6,7 @@ The invariant: nothing here changes the host; a host that is not the one the fil
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from harness.boardfile import Board
 from harness.errors import BenchError
@@ -19,9 +20,18 @@ class WrongHost(BenchError):
     """The host that answers is not the one the board files mean. Nothing was written to it."""
 
 
-def check(host: Host, board: Board, way: str) -> str:
-    """What the host says of itself, `uname -a`. `way` is how it was reached. Raises `WrongHost`."""
-    options = [*WORDS.values(), "-a"]
+class Identity(NamedTuple):
+    """What a host says of itself."""
+
+    uname: str
+    """`uname -a`."""
+    version: str
+    """`uname -v`; a virtual board says so there."""
+
+
+def check(host: Host, board: Board, way: str) -> Identity:
+    """What the host says of itself. `way` is how it was reached. Raises `WrongHost`."""
+    options = [*WORDS.values(), "-a", "-v"]
     said = host.run(["sh", "-c", "for option do uname $option; done", "sh", *options]).text.splitlines()
     if len(said) != len(options):
         raise WrongHost(f"{board.name}: the host reached by {way} does not say what it is", "see its answers", evidence="\n".join(said))
@@ -32,7 +42,7 @@ def check(host: Host, board: Board, way: str) -> str:
     identity = board.identity
     if identity.command and identity.answer not in host.run(identity.command, check=False).text:
         raise _wrong(board, way, f"`{' '.join(identity.command)}` does not say {identity.answer}")
-    return said[-1].strip()
+    return Identity(*(line.strip() for line in said[-2:]))
 
 
 def _wrong(board: Board, way: str, difference: str) -> WrongHost:

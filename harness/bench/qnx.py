@@ -39,7 +39,7 @@ def boot_qnx(bench: Bench, image: QnxImage, deployment: Deployment, options: Seq
     for option in options:
         configuration = add_option(configuration, option.vdev, option.option, option.value)
     configuration = with_base_options(configuration, board.vm.base_options)
-    vm = Qvm(bench.host, configuration, deployment, program=board.host.qvm, evidence=evidence, events=bench.events)
+    vm = Qvm(bench.host, configuration, deployment, program=board.host.qvm, evidence=evidence, events=bench.events, ready=bench.reach_guest)
     guest = QnxGuest(bench.console("guest"), vm, bench.events, image.prompt, board.seconds("guest_command"))
     try:
         guest.boot(board.seconds("qvm_start"), board.seconds("guest_boot"), board.seconds("shell"))

@@ -26,11 +26,11 @@ def _watched(call: Callable[Concatenate[Host, P], T]) -> Callable[Concatenate[Ho
 
     @wraps(call)
     def watched(self: Host, /, *arguments: P.args, **named: P.kwargs) -> T:
-        self.still_there()
+        self.still_there(None)
         try:
             return call(self, *arguments, **named)
-        except BenchError:
-            self.still_there()
+        except BenchError as error:
+            self.still_there(error)
             raise
 
     return watched
@@ -48,8 +48,8 @@ class Host:
         self._events = events
         self.environment = {"PATH": ":".join(board.host.path), "LD_LIBRARY_PATH": ":".join(board.host.library_path)}
         """What every command gets."""
-        self.still_there: Callable[[], None] = lambda: None
-        """Raises when the host is gone, by whatever its bench sees of it."""
+        self.still_there: Callable[[BenchError | None], None] = lambda _: None
+        """Raises when the host is gone, by whatever its bench sees of it; called with what failed, or with nothing."""
 
     @_watched
     def run(

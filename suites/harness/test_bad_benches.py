@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import socket
 import subprocess
 import sys
@@ -36,6 +37,40 @@ def test_switched_on_anew(bench):
     bench.power_on()
     bench.host.run(["true"])
 """
+
+LOSS = """
+def test_during(bench):
+    {cause}
+
+def test_after(bench):
+    bench.host.run(["true"])
+
+def test_after_that(bench):
+    bench.host.run(["true"])
+
+def test_switched_on_anew(bench):
+    bench.power_off()
+    bench.power_on()
+    bench.host.run(["true"])
+"""
+
+LOSSES = {
+    "supply": (
+        "from harness import power; power.switch(bench.board, bench.events).off(); bench.host.run(['true'])",
+        r"virtual-x86_64: the board's power is off, and this run did not switch it; look at its supply, and who else does",
+    ),
+    "crash": (
+        "bench.host.run(['sh', '-c', 'echo 0 >/proc/sys/kernel/panic; echo c >/proc/sysrq-trigger'])",
+        r"virtual-x86_64: the host is gone: no answer on its console, and before that: virtual-x86_64: the SSH connection to .* is gone "
+        r"\(.*\); look at what it said last, in consoles/host\.log of the run",
+    ),
+    "server": (
+        "bench.host_by_console.run(['sh', '-c', 'kill -9 $(pidof sshd) 2>/dev/null; slay -f -s KILL sshd'], check=False);"
+        "bench.host.run(['true'])",
+        r"virtual-x86_64: the SSH connection to .* is gone \(.*\); its console still answers; look at its network and its SSH server",
+    ),
+}
+"""What is done to the board in the middle of a test, and the sentence."""
 
 FULL = """
 def test_fill_the_disk(bench):
@@ -86,6 +121,23 @@ def test_a_host_that_reboots_by_itself_blocks_what_comes_after(tmp_path: Path) -
         "test_switched_on_anew": ("passed", ""),
     }
     assert f"blocked      2 tests: {cause}" in ended.output
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_host_that_is_lost_is_one_cause(loss: str, tmp_path: Path) -> None:
+    """It says what the other ways to the host show; what comes after is *blocked* by it until the board is switched on anew."""
+    cause, sentence = LOSSES[loss]
+    ended = run(BOARD, f"--run-directory={tmp_path}/runs", written(tmp_path, LOSS.format(cause=cause)))
+    assert ended.status == 10, ended.output
+    found = verdicts(tmp_path / "runs")
+    said = found["test_during"][1]
+    assert re.fullmatch(sentence, said), said
+    assert found == {
+        "test_during": ("infra", said),
+        "test_after": ("blocked", said),
+        "test_after_that": ("blocked", said),
+        "test_switched_on_anew": ("passed", ""),
+    }
 
 
 def test_a_full_disk_on_the_host_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from suites.harness.session import CHECKOUT
 from suites.harness.session import pytest as run
 
 
-def checked(directory: Path, asked: Identity) -> tuple[str, list[str]]:
+def checked(directory: Path, asked: Identity) -> tuple[identity.Identity, list[str]]:
     """What `identity.check` makes of this machine, and the commands it ran to find out."""
     transport = local_host.LocalTransport()
     board = msgspec.structs.replace(local_host.board(directory), identity=asked, files=("boards/pc.toml", "desk.toml"))
@@ -28,7 +28,8 @@ def checked(directory: Path, asked: Identity) -> tuple[str, list[str]]:
 def test_the_right_host_is_met_and_only_asked(tmp_path: Path) -> None:
     asked = Identity(system="Linux", release=f"{platform.release()[:1]}*", command=("uname", "-n"), answer=platform.node())
     said, scripts = checked(tmp_path, asked)
-    assert said.startswith(f"Linux {platform.node()} ")
+    assert said.uname.startswith(f"Linux {platform.node()} ")
+    assert said.version == platform.version()
     assert len(scripts) == 2
     assert all("uname" in script and ">" not in script for script in scripts)
 

@@ -154,12 +154,14 @@ def test_what_others_say_meanwhile_is_not_output(tmp_path: Path) -> None:
         thread = threading.Thread(target=chatter)
         thread.start()
         try:
-            for number in range(20):
+            for number in range(1000):  # how many answers are hit is chance
                 assert sh.run(["echo", str(number)], 10).stdout == b"%d\n" % number
+                if sh.noise > 5:
+                    break
         finally:
             stop.set()
             thread.join()
-        assert sh.noise, "nothing was hit: this test means nothing"
+        assert sh.noise > 5, "next to nothing was hit: this test means nothing"
 
 
 @pytest.mark.parametrize(
