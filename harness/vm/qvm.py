@@ -273,7 +273,7 @@ class Qvm:
     def _await_ready(self, process: Process, deadline: Deadline) -> None:
         while not deadline.expired:
             tenths = max(1, int(10 * min(LOOK, deadline.remaining)))
-            # A VM that starts leaves a board of one processor no time for anybody else, this command among them.
+            # On a board of one processor a VM that starts may leave little time for this command.
             argv = ["sh", "-c", READY, "sh", self.directory, str(process.pid), str(tenths)]
             look = self.host.run(argv, check=False, timeout=LOOK + deadline.seconds).status
             status = process.poll()
