@@ -74,7 +74,7 @@ def test_the_guest_sends_256_kib_unchanged(guest: LinuxGuest, line_ser2: Line) -
         job.reading(PORT)
         line_ser2.write(b"!")
         received = line_ser2.take(SIZE)
-    assert received == pattern(), first_difference(pattern(), received)
+        assert received == pattern(), first_difference(pattern(), received)
 
 
 @specification("UART-029", "UART-033", "UART-034")
