@@ -111,10 +111,14 @@ class Bench:
         """`host`, `guest` or the name of a line."""
         return self._ports[name]
 
-    def reach_guest(self) -> None:
-        """A VM is there: the `guest` console leads to it from now on. Nothing to do where a cable does that."""
+    def reach_guest(self, process: str) -> None:
+        """A VM is there: the `guest` console leads to it from now on. Nothing to do where a cable does that.
+
+        `process` is what the files of its qvm on the host are named after (`HostProcess.base`).
+        """
         if self._route:
-            self._route.attach(self._ssh)
+            assert self._ssh is not None, "a route is refused without SSH"
+            self._route.attach(self._ssh, process)
 
     def power_off(self) -> None:
         """Cuts the power; the host's shell and SSH are gone."""
@@ -140,7 +144,7 @@ class Bench:
         launched = held.enter_context(boardfile.launch(self.board, events=self.events, log=self._logs / "launch.log"))
         self.board = launched.board
         self.power: PowerSwitch = power.switch(self.board, self.events)
-        self._route = route(self.board, self.events)
+        self._route = route(self.board, self.events, ssh=self._use_ssh)
         if self._route:
             held.callback(self._route.close)
         # The ports first: somebody who has one open may have the board on as well, and it is not ours to switch off then.

@@ -152,10 +152,10 @@ class LinuxGuests:
             ready=self._meet,
         )
 
-    def _meet(self) -> None:
+    def _meet(self, process: str) -> None:
         """A guest on a line of its own is reached by that line."""
         if not self._line:
-            self._bench.reach_guest()
+            self._bench.reach_guest(process)
 
     def _deadline(self, phase: Phase, awaited: str) -> Deadline:
         return Deadline.after(self._bench.board.seconds(phase), awaited)

@@ -20,37 +20,50 @@ CARRY = """\
 stty raw -echo <"$1" 2>/dev/null
 cat <"$1" &
 reader=$!
-cat >"$1"
+cat >"$2"
 kill $reader
 """
-"""$1 the terminal. The second `cat` ends with the connection. A slave of devc-pty edits and echoes unless told otherwise, which takes a
-host with stty."""
+"""$1 what is read, $2 what is written; one terminal, or two FIFOs. The second `cat` ends with the connection. A slave of devc-pty edits and
+echoes unless told otherwise, which takes a host with stty."""
 
 
 class NoRoute(UseError):
     """The board file's way to a guest's console is not there: a key is missing, or there is no SSH to go by."""
 
 
-def route(board: Board, events: Events) -> GuestRoute | None:
-    """The way the board file names; None for a cable. Raises `NoRoute`."""
-    console = board.vm.console
-    if console.route == "serial":
-        return None
-    if not console.slave or not board.vm.console_device:
-        raise NoRoute(f'{board.name}: vm.console.route = "pty" needs a pair', "name its ends: vm.console_device and vm.console.slave")
-    if not board.ssh.host:
+def check(board: Board, *, ssh: bool, launched: bool = False) -> None:
+    """Raises `NoRoute` for a way that cannot be gone: its keys are wrong, or it goes by SSH and there is none.
+
+    `ssh` is whether the user allows it; where it is, a board that is a program only says when it has been launched.
+    """
+    kind, device = board.vm.console.route, board.vm.console_device
+    if kind == "serial":
+        return
+    key = f'{board.files[-1]}: vm.console.route = "{kind}"'
+    if kind == "pty" and not (board.vm.console.slave and device):
+        raise NoRoute(f"{key} needs a pair", "name its ends: vm.console_device and vm.console.slave")
+    if kind == "stdout" and device != "-":
         raise NoRoute(
-            f'{board.name}: vm.console.route = "pty" goes by SSH, and the board has no ssh.host',
-            'add it, or wire [console.guest] and set the route to "serial"',
+            f'{key} goes by qvm\'s standard input and output, and vm.console_device is "{device}"',
+            'set that to "-" (">-" has no input, and a shell needs one)',
         )
-    return GuestRoute(board, events)
+    missing = "--no-ssh forbids that" if not ssh else "" if board.ssh.host or (board.launch and not launched) else "ssh.host is missing"
+    if missing:
+        remedy = "add it" if ssh else "run without it"
+        raise NoRoute(f"{key} goes by SSH, and {missing}", f'{remedy}, or wire [console.guest] and set the route to "serial"')
+
+
+def route(board: Board, events: Events, *, ssh: bool = True) -> GuestRoute | None:
+    """The way the board file names; None for a cable. The board has been launched. Raises `NoRoute`."""
+    check(board, ssh=ssh, launched=True)
+    return None if board.vm.console.route == "serial" else GuestRoute(board, events)
 
 
 class GuestRoute:
-    """A pty pair on the host, joined to one on this machine."""
+    """A terminal of this machine, joined to where a guest's console ends on the host: a pty's slave, or what qvm reads and writes."""
 
     def __init__(self, board: Board, events: Events) -> None:
-        self._slave = board.vm.console.slave
+        self._console = board.vm.console
         self._path = ":".join(board.host.path)
         self._events = events
         self._far, self._near = os.openpty()
@@ -59,14 +72,13 @@ class GuestRoute:
         """What a `Console` opens."""
         self._carrier: subprocess.Popen[bytes] | None = None
 
-    def attach(self, ssh: SshConnection | None) -> None:
-        """A qvm has the other end open: from now on its bytes come here. Raises `NoRoute` on a bench without SSH."""
+    def attach(self, ssh: SshConnection, process: str) -> None:
+        """A qvm has the other end open: from now on its bytes come here. `process` is what its files on the host are named after."""
         self.detach()
-        if ssh is None:
-            raise NoRoute("the guest's console is reached by SSH on this bench, and there is none", "run without --no-ssh")
-        script = exports({"PATH": self._path}) + quote(["sh", "-c", CARRY, "sh", self._slave])
+        ends = [self._console.slave] * 2 if self._console.route == "pty" else [f"{process}.fifo", f"{process}.in"]
+        script = exports({"PATH": self._path}) + quote(["sh", "-c", CARRY, "sh", *ends])
         self._carrier = ssh.start(script, self._far)
-        self._events.emit("guest.console", route="pty", device=self._slave)
+        self._events.emit("guest.console", route=self._console.route, device=ends[0])
 
     def detach(self) -> None:
         """Leaves the guest's console. Harmless when repeated."""

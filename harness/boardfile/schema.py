@@ -132,8 +132,9 @@ class Identity(Table, frozen=True):
 class GuestConsole(Table, frozen=True):
     """`[vm.console]`: how the console of a guest reaches the lab controller."""
 
-    route: Literal["serial", "pty"] = "serial"
-    """"serial": by a cable (`[console.guest]`). "pty": `vm.console_device` is the master of a pty pair, the rest of the way is SSH."""
+    route: Literal["serial", "pty", "stdout"] = "serial"
+    """"serial": by a cable (`[console.guest]`). "pty": `vm.console_device` is the master of a pty pair, the rest of the way is SSH.
+    "stdout": `vm.console_device` is "-", qvm's standard input and output; the rest of the way is SSH."""
     slave: str = ""
     """The other end of that pair on the host: `/dev/ttyp0`."""
 

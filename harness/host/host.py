@@ -14,7 +14,7 @@ from harness.boardfile import Board
 from harness.command import CommandFailed, Result, exports, quote
 from harness.errors import BenchError
 from harness.events import Events
-from harness.host.process import START, HostProcess
+from harness.host.process import START, START_ON_FIFOS, HostProcess
 from harness.host.transport import Transport
 
 P = ParamSpec("P")
@@ -117,9 +117,15 @@ class Host:
             )
         return found
 
-    def start(self, argv: Sequence[str], directory: str, name: str, environment: Mapping[str, str] | None = None) -> HostProcess:
-        """Starts a program that goes on when the connection ends. It runs in `directory`, and leaves NAME.out, .err and .status there."""
-        result = self.run(["sh", "-c", START, "sh", directory, name, *argv], environment=environment)
+    def start(
+        self, argv: Sequence[str], directory: str, name: str, environment: Mapping[str, str] | None = None, *, fifos: bool = False
+    ) -> HostProcess:
+        """Starts a program that goes on when the connection ends. It runs in `directory`, and leaves NAME.out, .err and .status there.
+
+        With `fifos` it reads NAME.in and writes NAME.fifo there as long as it lives, and NAME.out stays empty.
+        """
+        script = START_ON_FIFOS if fifos else START
+        result = self.run(["sh", "-c", script, "sh", directory, name, *argv], environment=environment)
         pid = result.text.strip()
         if not pid.isdigit():
             raise CommandFailed(f"{self._name}, host", quote(argv)[:200], result)

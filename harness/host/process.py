@@ -13,30 +13,48 @@ from harness.clock import Deadline
 from harness.command import Result
 from harness.errors import BenchError
 
-START = """\
+
+def _start(prepare: str, streams: str, hold: str, leave: str) -> str:
+    return f"""\
 cd "$1" || exit
 base=$1/$2
 shift 2
 rm -f "$base.status"
-{
-    {
+{prepare}
+{{
+    {{
         trap '' HUP
         exec </dev/null 2>/dev/null
-        (trap - INT QUIT; exec "$@") >"$base.out" 2>"$base.err" &
+        (trap - INT QUIT; exec "$@") {streams} 2>"$base.err" &
+        {hold}
         echo $!
         exec >/dev/null
         wait $!
         echo $? >"$base.status"
-    } &
-} | {
+        {leave}
+    }} &
+}} | {{
     read -r pid
     echo "$pid"
-}
+}}
 """
+
+
+START = _start(prepare=":", streams='>"$base.out"', hold=":", leave=":")
 """$1 the directory, $2 the name, then the command. A shell lets what it starts in the background ignore SIGINT and SIGQUIT; those
 mean something to qvm, so they are given back. The number is printed when the process is there. The shell that waits holds no
 descriptor of ours, or the connection would stay open in it: `exec` puts ours away for good, where a redirection of the whole block or a
 command substitution would keep copies (mksh does)."""
+
+START_ON_FIFOS = _start(
+    prepare='rm -f "$base.in" "$base.fifo"; mkfifo "$base.in" "$base.fifo" && : >"$base.out" || exit',
+    streams='<"$base.in" >"$base.fifo"',
+    hold='exec 3>"$base.in" 4<"$base.fifo" 5<"$base.in"',
+    leave='rm -f "$base.in" "$base.fifo"',
+)
+"""The same with standard input and output on two FIFOs, NAME.in and NAME.fifo, which others may open and leave as they like: the shell that
+waits holds the far ends, so the process sees no end of its input and no closed output. It opens them in the order in which the
+process does, each end waiting for the other; the third is for whoever opens NAME.in when the process is gone and would wait for ever."""
 
 POLL = """\
 if test -s "$1.status"; then cat "$1.status"
@@ -76,7 +94,8 @@ class HostProcess:
 
     def __init__(self, run: Run, base: str, pid: int) -> None:
         self._run = run
-        self._base = base
+        self.base = base
+        """Its files on the host are named so, each with an ending of its own."""
         self.pid = pid
         self._status: int | None = None
 
@@ -103,13 +122,13 @@ class HostProcess:
 
     def stdout(self) -> bytes:
         """All it printed so far."""
-        return self._run(["cat", f"{self._base}.out"]).stdout
+        return self._run(["cat", f"{self.base}.out"]).stdout
 
     def stderr(self) -> bytes:
-        return self._run(["cat", f"{self._base}.err"]).stdout
+        return self._run(["cat", f"{self.base}.err"]).stdout
 
     def _script(self, script: str, *arguments: str, check: bool = True) -> Result:
-        return self._run(["sh", "-c", script, "sh", self._base, str(self.pid), *arguments], check)
+        return self._run(["sh", "-c", script, "sh", self.base, str(self.pid), *arguments], check)
 
     def _take(self, result: Result) -> None:
         """A process that just ended has no status for a moment, until the shell that waits for it has written it."""
@@ -120,6 +139,6 @@ class HostProcess:
             self._status = int(answer)
         elif answer != "running":
             raise ProcessLost(
-                f"process {self.pid} on the host is gone without an exit status ({self._base}.status)",
+                f"process {self.pid} on the host is gone without an exit status ({self.base}.status)",
                 "see on the console what became of the host",
             )

@@ -98,6 +98,10 @@ class Vdev(msgspec.Struct, frozen=True):
         return self.value("name")
 
 
+OWN_INPUT = ("-", "<-")
+"""What `hostdev` calls qvm's standard input; the first is its standard output too."""
+
+
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """A whole VM. The order within each group is kept; the groups are written in the order of these fields."""
 
@@ -116,6 +120,12 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     vdevs: tuple[Vdev, ...] = ()
     passes: tuple[Pass, ...] = ()
     dryrun: bool = False
+
+    @property
+    def reads_own_input(self) -> bool:
+        """Whether a vdev's host device is qvm's own standard input."""
+        given = (option for vdev in self.vdevs for option in vdev.options if option.name == "hostdev")
+        return any(option.arguments[-1:] in ((name,) for name in OWN_INPUT) for option in given)
 
 
 def add_option(configuration: Configuration, vdev: str, option: str, value: str | None = None) -> Configuration:

@@ -49,6 +49,9 @@ class Process(Protocol):
     """A detached process on the host."""
 
     @property
+    def base(self) -> str: ...
+
+    @property
     def pid(self) -> int: ...
 
     def poll(self) -> int | None: ...
@@ -71,7 +74,7 @@ class QvmHost(Protocol):
 
     def exists(self, path: str) -> bool: ...
 
-    def start(self, argv: Sequence[str], directory: str, name: str, environment: Mapping[str, str]) -> Process: ...
+    def start(self, argv: Sequence[str], directory: str, name: str, environment: Mapping[str, str], *, fifos: bool) -> Process: ...
 
 
 class HypervisorDisabled(BenchError):
@@ -151,11 +154,12 @@ class Qvm:
         evidence: Path,
         events: Events,
         systems: str = "/dev/qvm",
-        ready: Callable[[], object] = lambda: None,
+        ready: Callable[[str], object] = lambda _: None,
     ) -> None:
         """Checks and writes the configuration: to `evidence` (a directory of the run) now, to the host when it is first needed.
 
-        `systems` is the directory in which a qvm shows its VM as long as it lives; `ready` is called each time a VM is there.
+        `systems` is the directory in which a qvm shows its VM as long as it lives; `ready` is called each time a VM is there,
+        with what the files of its process on the host are named after (`HostProcess.base`).
         Raises `ConfigurationFault` or `Unwritable`.
         """
         check(configuration)
@@ -203,7 +207,7 @@ class Qvm:
             )
         with self.events.step("qvm.start", system=self.system, configuration=str(self.local)):
             self._ended = None
-            self._process = self._launch(self.system)
+            self._process = self._launch(self.system, fifos=self.configuration.reads_own_input)
             self._await_ready(self._process, deadline)
 
     @property
@@ -263,12 +267,13 @@ class Qvm:
             self._report_end()
         return self._ended
 
-    def _launch(self, name: str, *options: str) -> Process:
+    def _launch(self, name: str, *options: str, fifos: bool = False) -> Process:
         if not self._on_host:
             self.host.put({self.local: self.path})
             self._on_host = True
         argv = [self.program, f"@{self.path}", *options]
-        return self.host.start(argv, self.deployment.directory, name, {"LD_LIBRARY_PATH": self.deployment.library_path})
+        environment = {"LD_LIBRARY_PATH": self.deployment.library_path}
+        return self.host.start(argv, self.deployment.directory, name, environment, fifos=fifos)
 
     def _await_ready(self, process: Process, deadline: Deadline) -> None:
         while not deadline.expired:
@@ -279,7 +284,7 @@ class Qvm:
             status = process.poll()
             if look == 0 and status is None:
                 self.events.emit("qvm.ready", system=self.system, pid=process.pid)
-                self._ready()
+                self._ready(process.base)
                 return
             if status is None and look == 1:
                 status = process.wait(deadline)
