@@ -124,8 +124,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reads_own_input(self) -> bool:
         """Whether a vdev's host device is qvm's own standard input."""
-        given = (option for vdev in self.vdevs for option in vdev.options if option.name == "hostdev")
-        return any(option.arguments[-1:] in ((name,) for name in OWN_INPUT) for option in given)
+        options = (option for vdev in self.vdevs for option in vdev.options)
+        return any(option.name == "hostdev" and option.arguments[-1:] == (name,) for option in options for name in OWN_INPUT)
 
 
 def add_option(configuration: Configuration, vdev: str, option: str, value: str | None = None) -> Configuration:

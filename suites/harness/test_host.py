@@ -206,6 +206,25 @@ def test_nothing_is_killed_and_nothing_that_ended_is_signalled(host: Host, tmp_p
     process.signal("TERM")  # its number may be somebody else's by now
 
 
+def test_a_detached_process_on_fifos(host: Host, tmp_path: Path) -> None:
+    """It sees an end of its input as little as a closed output, whoever comes and goes at the far ends; with it they go."""
+    process = host.start(["cat"], str(tmp_path), "job", fifos=True)
+    near, far = tmp_path / "job.in", tmp_path / "job.fifo"
+    for number in range(2):
+        near.write_bytes(b"%d" % number)
+        with far.open("rb", buffering=0) as output:
+            assert output.read(1) == b"%d" % number
+    near.write_bytes(b"nobody reads this")
+    assert process.poll() is None
+    process.signal("TERM")
+    assert process.wait(Deadline.after(10, "its end")) == 128 + signal.SIGTERM
+    assert (process.stdout(), process.stderr()) == (b"", b"")
+    deadline = Deadline.after(10, "the FIFOs to go")
+    while near.exists() or far.exists():
+        assert not deadline.expired
+        os.sched_yield()
+
+
 def test_a_program_that_is_not_there_ends_with_127(host: Host, tmp_path: Path) -> None:
     process = host.start(["/no/such/program"], str(tmp_path), "job")
     assert process.wait(Deadline.after(10, "its end")) == 127

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,11 @@ from harness.boardfile.schema import About, GuestConsole, HostProfile, Vm
 from harness.clock import Deadline
 from harness.console import Console
 from harness.events import Events
+from harness.host import Host, SshTransport
 from harness.ssh import SshConnection
+from suites.harness.session import pytest as run_pytest
 from suites.harness.test_machine import Machine, wait_for
+from suites.harness.test_runs import journal
 
 EVERY_BYTE = bytes(range(256)) * 8
 
@@ -41,12 +46,19 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 @pytest.fixture
 def way(host: Machine) -> Iterator[tuple[GuestRoute, SshConnection]]:
     """The way to /dev/ttyp2, and the connection it goes by."""
+    with joined(host, slave="/dev/ttyp2") as (made, ssh, _):
+        yield made, ssh
+
+
+@contextmanager
+def joined(host: Machine, **keys: str) -> Iterator[tuple[GuestRoute, SshConnection, Host]]:
+    """A route, the connection it goes by, and the host over that."""
     at = host.endpoints["ssh"]
-    bench = board(slave="/dev/ttyp2", port=at["port"], identity=at["identity"], host_key=at["host_key"])
+    bench = board(**keys, port=at["port"], identity=at["identity"], host_key=at["host_key"])
     ssh, made = SshConnection(bench, Events()), route(bench, Events())
     assert made is not None
     ssh.connect(Deadline.after(20, "the SSH server"))
-    yield made, ssh
+    yield made, ssh, Host(SshTransport(ssh, Events()), bench, Events())
     made.close()
     ssh.close()
 
@@ -61,7 +73,7 @@ def test_every_byte_goes_both_ways_unchanged(host: Machine, way: tuple[GuestRout
     deadline = Deadline.after(30, "the bytes")
     on(host, f"echo {EVERY_BYTE.hex()} | xxd -r -p >/tmp/all")
     with Console("guest", made.url, 115200, tmp_path / "guest.log", Events()) as console:
-        made.attach(ssh)
+        made.attach(ssh, "")
         on(host, "cat /tmp/all >/dev/ptyp2")
         assert console.log.wait(len(EVERY_BYTE) - 1, deadline.remaining, lambda: False)
         console.write(EVERY_BYTE, deadline)
@@ -75,7 +87,7 @@ def test_nobody_is_left_on_the_host_and_the_console_lives_on(host: Machine, way:
     made, ssh = way
     with Console("guest", made.url, 115200, tmp_path / "guest.log", Events()) as console:
         for number in range(2):
-            made.attach(ssh)
+            made.attach(ssh, "")
             on(host, f"echo guest {number} >/dev/ptyp2")
             assert console.cursor(0).expect(f"guest {number}".encode(), Deadline.after(10, "the guest"))
             made.detach()
@@ -86,17 +98,59 @@ def test_a_cable_needs_no_route() -> None:
     assert route(board(kind="serial"), Events()) is None
 
 
+def test_what_a_process_reads_and_writes_is_carried_unchanged(host: Machine, tmp_path: Path) -> None:
+    """A program that gives back what it is sent stands for qvm. It outlives the route, and what it says meanwhile waits for the next."""
+    deadline = Deadline.after(30, "the bytes")
+    with (
+        joined(host, kind="stdout", device="-", slave="") as (made, ssh, there),
+        Console("guest", made.url, 115200, tmp_path / "guest.log", Events()) as console,
+    ):
+        process = there.start(["cat"], "/data", "vm", fifos=True)
+        made.attach(ssh, process.base)
+        console.write(EVERY_BYTE, deadline)
+        assert console.log.wait(len(EVERY_BYTE) - 1, deadline.remaining, lambda: False)
+        assert console.slice(0) == EVERY_BYTE
+        made.detach()
+        assert wait_for(lambda: on(host, "pidin -F %n").split().count("cat") == 1, 10), "a program of the route is left on the host"
+        assert process.poll() is None
+        on(host, "echo while you were away >/data/vm.in")
+        made.attach(ssh, process.base)
+        assert console.cursor(0).expect(b"while you were away", deadline)
+        made.detach()
+        process.signal("TERM")
+        assert process.wait(deadline) == 128 + 15
+        assert wait_for(lambda: on(host, "ls /data").split() == ["lost+found", "vm.err", "vm.out", "vm.status"], 10)
+
+
+def test_a_guest_on_the_input_and_output_of_qvm(tmp_path: Path) -> None:
+    """A whole run on a board whose file says so; what qvm itself says is apart from what the guest says."""
+    (tmp_path / "own.toml").write_text('extends = "virtual-x86_64"\nvm.console_device = "-"\nvm.console.route = "stdout"\n')
+    suite = "suites/bench/test_vm.py"
+    ended = run_pytest("--board=own", f"--run-directory={tmp_path}", suite, HARNESS_BENCHES=str(tmp_path))
+    assert ended.status == 0, ended.output
+    routes = [event["fields"]["route"] for event in journal(tmp_path) if event["event"] == "guest.console"]
+    assert routes == ["stdout", "stdout"], "the guest's console did not come by its own route"
+    left = tmp_path / "latest"
+    assert b"guest ready" in (left / "consoles" / "guest.log").read_bytes()
+    said = [path.read_bytes() for path in (left / "vm").glob("*.out")]
+    assert said == [b"", b""]
+
+
 @pytest.mark.parametrize(
-    ("keys", "sentence"), [({"slave": ""}, "vm.console.slave"), ({"device": ""}, "vm.console_device"), ({"host": ""}, "ssh.host")]
+    ("keys", "sentence"),
+    [
+        ({"slave": ""}, "name its ends: vm.console_device and vm.console.slave"),
+        ({"device": ""}, "name its ends: vm.console_device and vm.console.slave"),
+        ({"host": ""}, 'bench.toml: vm.console.route = "pty" goes by SSH, and ssh.host is missing; add it'),
+        ({"kind": "stdout", "device": ">-"}, 'and vm.console_device is ">-"; set that to "-"'),
+        ({"kind": "stdout", "device": "-", "host": ""}, 'bench.toml: vm.console.route = "stdout" goes by SSH'),
+    ],
 )
 def test_what_is_missing_is_named(keys: dict[str, str], sentence: str) -> None:
-    with pytest.raises(NoRoute, match=sentence):
+    with pytest.raises(NoRoute, match=re.escape(sentence)):
         route(board(**keys), Events())
 
 
 def test_without_ssh_the_way_is_refused() -> None:
-    made = route(board(), Events())
-    assert made is not None
-    with pytest.raises(NoRoute, match="--no-ssh"):
-        made.attach(None)
-    made.close()
+    with pytest.raises(NoRoute, match="and --no-ssh forbids that; run without it"):
+        route(board(), Events(), ssh=False)

@@ -96,6 +96,12 @@ def test_the_self_tests_refuse_a_board() -> None:
     assert "takes no --board" in refused("--board=virtual-x86_64", "suites/harness")
 
 
+def test_a_guest_s_console_by_ssh_without_ssh() -> None:
+    """Before the board is launched, let alone switched on."""
+    sentence = refused("--board=virtual-x86_64-unkind", "--no-ssh", "suites/bench/test_vm.py")
+    assert sentence.startswith('boards/virtual-x86_64-unkind.toml: vm.console.route = "pty" goes by SSH, and --no-ssh forbids that; run')
+
+
 def test_qemu_missing(tmp_path: Path) -> None:
     """Without QEMU the board cannot be launched."""
     tools = tmp_path / "bin"
