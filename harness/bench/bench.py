@@ -188,7 +188,7 @@ class Bench:
             with self.events.step("bench.ssh"):
                 self._ssh = SshConnection(board, self.events)
                 self._ssh.connect(Deadline.after(board.seconds("ssh"), "the host's SSH server"))
-        self.host = self._reach("host", SshTransport(self._ssh, self.events) if self._ssh else by_console)
+        self.host = self._reach("host", SshTransport(self._ssh, board.host.path, self.events) if self._ssh else by_console)
         if self._ssh:
             self.identity, self._version = identity.check(self.host, board, f"SSH ({board.ssh.host})")
         self.boots += 1

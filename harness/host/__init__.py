@@ -1,6 +1,6 @@
 """The hypervisor host in QNX's words: run, put, processes, digests; by SSH, else by the console alone.
 
-    host = Host(SshTransport(ssh, events), board, events)   # or ConsoleTransport(shell, board.host.store, events)
+    host = Host(SshTransport(ssh, board.host.path, events), board, events)   # or ConsoleTransport(shell, board.host.store, events)
     host.run(["ls", "/dev/qvm"]).text
     qvm = host.start(["/sbin/qvm", "@vm.qvmconf"], "/data/harness/run-1", "vm", {"LD_LIBRARY_PATH": "…"})
 

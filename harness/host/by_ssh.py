@@ -8,11 +8,11 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from harness.command import CommandFailed, Result, quote
+from harness.command import CommandFailed, Result, exports, quote
 from harness.errors import UseError
 from harness.events import Events
 from harness.ssh import NotOffered, SshConnection
@@ -23,10 +23,11 @@ class SshTransport:
 
     pipes = True
 
-    def __init__(self, connection: SshConnection, events: Events) -> None:
+    def __init__(self, connection: SshConnection, path: Sequence[str], events: Events) -> None:
+        """`path` is the host's (`host.path` of the board file): its SSH server may give commands none."""
         self._connection = connection
         self._events = events
-        self._ways: list[_Way] = [_Sftp(connection), _Scp(connection), _Cat(connection)]
+        self._ways: list[_Way] = [_Sftp(connection), _Scp(connection), _Cat(connection, path)]
 
     def run_text(self, script: str, timeout: float, input: bytes | None = None) -> Result:
         return self._connection.run_text(script, timeout, input)
@@ -75,7 +76,8 @@ class _Sftp:
 
 
 class _Scp:
-    """One session for each file: the old protocol has no other way to give each a name of its own."""
+    """One session for each file: the old protocol has no other way to give each a name of its own. The host's own `scp` is started by its
+    SSH server, on that one's PATH, whatever the board file says."""
 
     name = "scp -O"
 
@@ -102,8 +104,9 @@ class _Cat:
 
     name = "cat over ssh"
 
-    def __init__(self, connection: SshConnection) -> None:
+    def __init__(self, connection: SshConnection, path: Sequence[str]) -> None:
         self._connection = connection
+        self._path = exports({"PATH": ":".join(path)})
 
     def put(self, files: Mapping[Path, str], timeout: float) -> None:
         for local, remote in files.items():
@@ -114,7 +117,7 @@ class _Cat:
             local.write_bytes(self._run(f"cat {quote([remote])}", timeout).stdout)
 
     def _run(self, script: str, timeout: float, input: bytes | None = None) -> Result:
-        result = self._connection.run_text(script, timeout, input)
+        result = self._connection.run_text(self._path + script, timeout, input)
         if result.status:
             raise CommandFailed("host", script, result)
         return result

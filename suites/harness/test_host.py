@@ -50,7 +50,7 @@ def by_ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         reached = board(host="127.0.0.1", port=server.port, identity=server.identity, host_key=server.host_key)
         connection = SshConnection(reached, Events())
         connection.connect(Deadline.after(10, "the server"))
-        yield Host(SshTransport(connection, Events()), reached, Events())
+        yield Host(SshTransport(connection, PATH, Events()), reached, Events())
         connection.close()
 
 
@@ -127,21 +127,24 @@ def test_files_digests_and_listings(host: Host, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("sftp", "scp", "way"), [(True, True, "sftp"), (False, True, "scp -O"), (False, False, "cat over ssh")])
 def test_files_go_the_first_way_the_host_offers(sftp: bool, scp: bool, way: str, tmp_path: Path) -> None:
-    """Told in the journal, with why the better ones were left; names and bytes arrive unchanged on each."""
+    """Told in the journal, with why the better ones were left; names and bytes arrive unchanged on each.
+
+    The server's own PATH leads to scp or to nothing at all.
+    """
     seen: list[Event] = []
     events = Events()
     events.listen(seen.append)
     path = tmp_path / "bin"
     path.mkdir()
-    for tool in ("cat", "sh", *(["scp"] if scp else [])):
-        (path / tool).symlink_to(shutil.which(tool) or tool)
+    if scp:
+        (path / "scp").symlink_to(shutil.which("scp") or "scp")
     name, content = 'it\'s "far" $HOME', bytes(range(256)) * 300
     (tmp_path / "near").write_bytes(content)
     with serving(tmp_path, sftp=sftp, path=str(path)) as server:
         reached = board(host="127.0.0.1", port=server.port, identity=server.identity, host_key=server.host_key)
         connection = SshConnection(reached, Events())
         connection.connect(Deadline.after(10, "the server"))
-        host = Host(SshTransport(connection, events), reached, events)
+        host = Host(SshTransport(connection, PATH, events), reached, events)
         host.put({tmp_path / "near": f"{tmp_path}/{name}"})
         host.get({f"{tmp_path}/{name}": tmp_path / "back"})
         with pytest.raises(BenchError, match=r"could not copy|ended with status"):
@@ -260,7 +263,9 @@ def test_a_detached_process_outlives_its_connection(tmp_path: Path) -> None:
         reached = board(host="127.0.0.1", port=server.port, identity=server.identity, host_key=server.host_key)
         connection = SshConnection(reached, Events())
         connection.connect(Deadline.after(10, "the server"))
-        first = Host(SshTransport(connection, Events()), reached, Events()).start(["sh", "-c", "sleep 1; exit 5"], str(tmp_path), "first")
+        first = Host(SshTransport(connection, PATH, Events()), reached, Events()).start(
+            ["sh", "-c", "sleep 1; exit 5"], str(tmp_path), "first"
+        )
         connection.close()
     with shell(["mksh", "-i"]) as relay, Console("host", relay.url, 115200, tmp_path / "log", Events()) as console:
         transport = ConsoleTransport(Shell.attach(console, KSH, Deadline.after(20, "a shell")), str(tmp_path), Events())

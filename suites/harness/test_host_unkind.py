@@ -106,4 +106,6 @@ def test_the_bench_suite_is_green_on_the_unkind_board(tmp_path: Path) -> None:
     arguments = [f"--run-directory={tmp_path}", "suites/bench", "--ignore=suites/bench/test_doubts.py"]
     ended = run_pytest("--board=virtual-x86_64-unkind", *arguments)
     assert ended.status == 0, ended.output
-    assert any(event["event"] == "guest.console" for event in journal(tmp_path)), "the guest's console did not come by its own route"
+    events = journal(tmp_path)
+    assert any(event["event"] == "guest.console" for event in events), "the guest's console did not come by its own route"
+    assert {event["fields"]["way"] for event in events if event["event"] == "host.put.end"} == {"cat over ssh"}

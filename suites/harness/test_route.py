@@ -58,7 +58,7 @@ def joined(host: Machine, **keys: str) -> Iterator[tuple[GuestRoute, SshConnecti
     ssh, made = SshConnection(bench, Events()), route(bench, Events())
     assert made is not None
     ssh.connect(Deadline.after(20, "the SSH server"))
-    yield made, ssh, Host(SshTransport(ssh, Events()), bench, Events())
+    yield made, ssh, Host(SshTransport(ssh, bench.host.path, Events()), bench, Events())
     made.close()
     ssh.close()
 
