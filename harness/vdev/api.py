@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import difflib
 import re
+import tomllib
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from harness.boardfile import Board
 from harness.vdev.file import NotAVdev, VdevFile
+
+ABSENT = "absent.toml"
+"""Beside the headers, where it is: the reason for each of a list of names (wildcards allowed) that are documented and not declared."""
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.MULTILINE)
@@ -27,6 +32,13 @@ def declared(headers: Path) -> frozenset[str]:
     return frozenset(name for path in sorted(headers.rglob("*.h")) for name in _functions(path.read_text("utf-8", "replace")))
 
 
+def absent(headers: Path) -> dict[str, str]:
+    """Why a documented function is not declared there, by its name or a pattern of names; empty where nobody wrote that down."""
+    path = headers / ABSENT
+    tables = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return {name: reason for reason, names in tables.items() for name in names}
+
+
 def check_fit(file: VdevFile, board: Board) -> None:
     """Raises `NotAVdev` for an object that the board's host cannot load, or that asks qvm for what its documentation does not have."""
     wanted = board.host.objects
@@ -38,11 +50,22 @@ def check_fit(file: VdevFile, board: Board) -> None:
         )
     if not board.build.headers or file.asked is None:
         return
-    known = declared(board.root / board.build.headers)
-    unknown = [name for name in file.asked if name not in known]
-    if unknown:
-        calls = " and ".join(f"{name}()" for name in unknown)
-        raise NotAVdev(file.path, f"needs {calls}, which the documented vdev API does not have", _instead(unknown, known))
+    headers = board.root / board.build.headers
+    known, reasons = declared(headers), absent(headers)
+    missing: dict[str, list[str]] = {}
+    for name in file.asked:
+        if name not in known:
+            reason = next((reason for pattern, reason in reasons.items() if fnmatchcase(name, pattern)), "")
+            missing.setdefault(reason, []).append(name)
+    for reason, names in sorted(missing.items()):
+        calls = " and ".join(f"{name}()" for name in names)
+        if not reason:
+            raise NotAVdev(file.path, f"needs {calls}, which the documented vdev API does not have", _instead(names, known))
+        raise NotAVdev(
+            file.path,
+            f"needs {calls}, and {board.name} has not: {'it' if len(names) == 1 else 'each'} {reason}",
+            "leave the call out where the vdev is built for this board, or test it on a real one",
+        )
 
 
 _SYSTEMS = {"linux": "Linux", "qnx": "QNX"}

@@ -47,7 +47,10 @@ def build(directory: Path, output: Path, board: Board) -> list[Built]:
     Raises `NoSources`, or `NotBuilt` also for what compiles and does not fit the board.
     """
     if not board.build.compiler:
-        raise NotBuilt(f"{board.files[0]} names no compiler for vdevs", "add the table [build] with compiler, or choose another board")
+        raise NotBuilt(
+            f"{board.files[0]} names no compiler for vdevs",
+            "add the table [build] with compiler (a QNX board's is qcc of QNX SDP, as in boards/rpi4.toml), or choose another board",
+        )
     vdevs = sources(directory)
     with TemporaryDirectory(prefix="vdev-build-") as place:
         made = {name: _compile(name, files, Path(place) / f"{PREFIX}{name}.so", board) for name, files in vdevs.items()}
@@ -86,7 +89,7 @@ def _compile(name: str, files: Sequence[Path], path: Path, board: Board) -> tupl
     except OSError as error:
         raise NotBuilt(
             f"{command[0]}, the compiler of {board.files[0]}, cannot be started ({error.strerror})",
-            "install it, or prepare the environment it needs (a QNX SDP has a script for that)",
+            "install it, or prepare the environment it needs (qcc comes with QNX SDP, which has a script for that)",
         ) from None
     said = done.stderr.decode("utf-8", "replace")
     if done.returncode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from harness.boardfile import Board
 from harness.boardfile.schema import Build, HostProfile
 from harness.errors import UseError
 from harness.vdev import NoSources, NotAVdev, NotBuilt, VdevFile, build, collect
-from harness.vdev.api import declared, nearest
+from harness.vdev.api import absent, declared, nearest
 from suites.harness.bare_board import INCLUDE
 
 SOURCE = """
@@ -136,6 +137,15 @@ def test_a_board_without_a_compiler_cannot_be_built_for(tmp_path: Path, board: B
         build(write(tmp_path / "mine"), tmp_path / "out", missing)
 
 
+@pytest.mark.parametrize("name", ["x86_64-pc", "rpi4"])
+def test_a_real_board_s_vdevs_are_built_by_the_sdp(tmp_path: Path, name: str) -> None:
+    """One sentence where there is none."""
+    assert refused(harness(write(tmp_path / "mine"), "--output", tmp_path / "out", "--board", name)) == (
+        f"qcc, the compiler of boards/{name}.toml, cannot be started (No such file or directory); install it, or prepare the environment "
+        "it needs (qcc comes with QNX SDP, which has a script for that)\n"
+    )
+
+
 def test_an_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "file/vdev-mine.so cannot be written (File exists); give --output" in refused(
@@ -189,6 +199,34 @@ def test_declarations_are_found_in_any_layout(tmp_path: Path) -> None:
 )
 def test_the_nearest_name_is_found_by_letters_or_words(wrong: str, right: str) -> None:
     assert nearest(wrong, declared(INCLUDE)) == right
+
+
+def test_what_is_absent_is_in_no_header_and_in_the_table() -> None:
+    names = absent(INCLUDE)
+    assert not [(name, have) for name in names for have in declared(INCLUDE) if fnmatchcase(have, name)]
+    table = (boardfile.checkout() / "boards" / "virtual" / "README.md").read_text().partition("## What is ours, not QNX's")[2]
+    assert not [name for name in names if f"`{name}`" not in table]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (
+            "vdev_path(vdp);",
+            "needs vdev_path(), and virtual-x86_64 has not: it is documented by its name alone, without a signature; ",
+        ),
+        (
+            "vio_read(0); vq_desc_get();",
+            "needs vio_read() and vq_desc_get(), and virtual-x86_64 has not: each is for VIRTIO devices",
+        ),
+        ("vdev_path(vdp); no_such(vdp);", "needs no_such(), which the documented vdev API does not have; "),
+    ],
+)
+def test_a_documented_function_that_is_absent_is_named_with_why(tmp_path: Path, board: Board, body: str, says: str) -> None:
+    compiled(tmp_path / "vdev-mine.so", SOURCE.replace("BODY", body))
+    with pytest.raises(NotAVdev) as refusal:
+        collect(tmp_path, board)
+    assert f"vdev-mine.so {says}" in str(refusal.value)
 
 
 def test_every_reference_vdev_keeps_to_the_api(board: Board) -> None:
