@@ -6,7 +6,7 @@ import resource
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness.bench import Plan
 from harness.errors import HarnessError
@@ -44,6 +44,7 @@ class Run:
         self._begins: dict[str, int] = {}
         self.environment: dict[str, str] = {}
         """What the host says of itself, for the reports."""
+        self._vdevs: list[dict[str, Any]] = []
         self.journal.listen(self.events)
 
     @classmethod
@@ -51,7 +52,7 @@ class Run:
         """Makes the run directory and writes the plan: every planned test ends with a verdict, whatever happens."""
         directory = RunDirectory.create(runs or plan.board.root / "build" / "runs", plan.board.name)
         run = cls(plan, directory)
-        vdevs = [vdev.provenance() for vdev in plan.vdevs]
+        vdevs = run._vdevs = [vdev.provenance() for vdev in plan.vdevs]
         directory.save(directory.vdevs, vdevs)
         run.outcomes.plan(tests)
         run.events.emit(
@@ -65,6 +66,13 @@ class Run:
         for vdev in vdevs:
             run.events.emit("vdev.under_test", **vdev)
         return run
+
+    def hosts_own(self, vdevs: Sequence[dict[str, Any]]) -> None:
+        """What the host says of those of its own vdevs that are used (`harness.vdev.hosts_own`): into the journal and `vdevs.json`."""
+        for vdev in vdevs:
+            self.events.emit("vdev.hosts_own", **vdev)
+        self._vdevs = [*self._vdevs, *vdevs]
+        self.directory.save(self.directory.vdevs, self._vdevs)
 
     def begin_test(self, test: str) -> None:
         outcome = self.outcomes[test]

@@ -59,7 +59,7 @@ class RunDirectory:
 
     @property
     def vdevs(self) -> Path:
-        """Which vdevs were under test, with their hashes."""
+        """Which vdevs were under test, with their hashes; then those of the host that were used beside them (`"from": "host"`)."""
         return self.path / "vdevs.json"
 
     def save(self, path: Path, value: Any) -> Path:

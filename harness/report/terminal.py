@@ -50,6 +50,8 @@ class Progress:
         elif edge == "end" and phase in SPOKEN:
             outcome = "failed" if "error" in event.fields else "done"
             self._say(f"{SPOKEN[phase]}: {outcome} after {event.fields['seconds']:.1f} s")
+        elif event.name == "vdev.hosts_own":
+            self._say(_hosts_own(event.fields))
         elif event.name == "progress" and event.at - self._said >= QUIET_SECONDS:
             self._say(str(event.fields["text"]))
 
@@ -76,6 +78,15 @@ def header(plan: Plan) -> list[str]:
     if plan.options:
         lines.append(f"vdev options: {' '.join(str(option) for option in plan.options)}")
     return lines
+
+
+def _hosts_own(vdev: dict[str, str]) -> str:
+    """The header's line for a vdev of the host, now that the host has been asked."""
+    path = vdev.get("path")
+    if not path:
+        return f"vdev: {vdev['name']:<12} the host has none in host.library_path"
+    digest = next((f"{kind} {vdev[kind][:16]}…" for kind in ("sha256", "sha1") if kind in vdev), "")
+    return f"vdev: {vdev['name']:<12} {digest}  {path} of the host"
 
 
 def summary(reporter: pytest.TerminalReporter, run: Run) -> None:

@@ -5,6 +5,7 @@ from harness.vdev.collect import collect
 from harness.vdev.deployment import Deployment, DeploymentFailed, Leftovers
 from harness.vdev.file import NotAVdev, VdevFile
 from harness.vdev.notes import Defect, defects
+from harness.vdev.own import hosts_own
 
 __all__ = [
     "Built",
@@ -19,4 +20,5 @@ __all__ = [
     "build",
     "collect",
     "defects",
+    "hosts_own",
 ]

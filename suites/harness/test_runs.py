@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,22 @@ def test_a_defect_is_failed_by_the_right_lines(option: str, suite: str, lines: s
     measured = [event["fields"] for event in journal(tmp_path) if event["event"] == "measurement"]
     rates = [fields["quantity"] for fields in measured if fields["name"] == "timer8254.tick_rate"]
     assert all(rate["value"] - rate["uncertainty"] > 249.99 for rate in rates), "1 % fast was failed for being slow"
+
+
+def test_the_hosts_own_vdevs_are_in_the_evidence(tmp_path: Path) -> None:
+    """Those that --vdevs=DIR has not, by the host's own digest: on the terminal, in the journal and in vdevs.json."""
+    built, vdevs = CHECKOUT / "build" / "virtual" / "vdevs", tmp_path / "vdevs"
+    vdevs.mkdir()
+    shutil.copy(built / "vdev-timer8254.so", vdevs)
+    test = "suites/bench/test_deploy.py::test_what_is_deployed_is_what_was_built"
+    ended = run(BOARD, f"--run-directory={tmp_path}", f"--vdevs={vdevs}", test)
+    assert ended.status == 0, ended.output
+    own = {name: hashlib.sha1((built / f"vdev-{name}.so").read_bytes()).hexdigest() for name in ("8259", "ioapic", "ser8250")}
+    expected = [{"name": name, "from": "host", "path": f"/lib/dll/vdev-{name}.so", "sha1": digest} for name, digest in own.items()]
+    assert json.loads((tmp_path / "latest" / "vdevs.json").read_text())[1:] == expected
+    assert [event["fields"] for event in journal(tmp_path) if event["event"] == "vdev.hosts_own"] == expected
+    for name, digest in own.items():
+        assert f"vdev: {name:<12} sha1 {digest[:16]}…  /lib/dll/vdev-{name}.so of the host" in ended.output
 
 
 MISCHIEF = """

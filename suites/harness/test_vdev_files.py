@@ -8,12 +8,13 @@ import subprocess
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
 from harness.command import CommandTimeout
 from harness.events import Event, Events
 from harness.ssh import SshLost
-from harness.vdev import Deployment, DeploymentFailed, Leftovers, NotAVdev, VdevFile, collect, defects
+from harness.vdev import Deployment, DeploymentFailed, Leftovers, NotAVdev, VdevFile, collect, defects, hosts_own
 from suites.harness.local_host import LocalTransport, board, host
 
 SOURCE = """
@@ -271,3 +272,21 @@ def test_a_host_that_is_not_as_found_is_told(bench: Bench) -> None:
     (bench.own / "vdev-new.so").write_bytes(b"")
     with pytest.raises(Leftovers, match=r"vdev-new\.so"):
         deployment.restore()
+
+
+def test_the_hosts_own_vdevs_are_told_by_the_file_its_loader_takes(bench: Bench) -> None:
+    """The first in the library path; one that is nowhere has no digest; nobody is asked for nothing."""
+    late = bench.root / "late"
+    late.mkdir()
+    for name in ("timer8254", "8259"):
+        (late / f"vdev-{name}.so").write_bytes(b"another")
+    profile = msgspec.structs.replace(board(bench.root).host, library_path=("/nowhere", str(bench.own), str(late)))
+    first, second = (hashlib.sha1(content, usedforsecurity=False).hexdigest() for content in (b"the host's own", b"another"))
+    assert hosts_own(bench.host, profile, ["8259", "ioapic", "timer8254"]) == [
+        {"name": "8259", "from": "host", "path": f"{late}/vdev-8259.so", "sha1": second},
+        {"name": "ioapic", "from": "host"},
+        {"name": "timer8254", "from": "host", "path": f"{bench.own}/vdev-timer8254.so", "sha1": first},
+    ]
+    trips = bench.transport.trips
+    assert hosts_own(bench.host, profile, []) == []
+    assert bench.transport.trips == trips
