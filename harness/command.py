@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from harness.errors import BenchError
 
+LONGEST = 80
+"""Characters of a command that a sentence shows."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -25,7 +28,7 @@ class CommandFailed(BenchError):
     def __init__(self, where: str, command: str, result: Result) -> None:
         said = (result.stderr.strip() or result.stdout.strip()).decode("utf-8", "replace")
         super().__init__(
-            f"{where}: `{command}` ended with status {result.status}",
+            f"{where}: `{shown(command)}` ended with status {result.status}",
             "see what it said" if said else "it said nothing; run it by hand",
             evidence="\n".join(said.splitlines()[-20:]),
         )
@@ -45,6 +48,12 @@ class Result:
     def text(self) -> str:
         """Standard output for people: bytes that are no UTF-8 are replaced."""
         return self.stdout.decode("utf-8", "replace")
+
+
+def shown(script: str) -> str:
+    """The end of a script on one line, for a sentence: the words that matter come last."""
+    line = " ".join(script.split())
+    return line if len(line) <= LONGEST else f"…{line[-LONGEST:]}"
 
 
 def quote(argv: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from typing import IO
 from harness.boardfile import Board, Ssh
 from harness.boardfile.places import user_benches
 from harness.clock import Deadline
-from harness.command import CommandTimeout, Result
+from harness.command import CommandTimeout, Result, shown
 from harness.errors import BenchError, UseError
 from harness.events import Events
 
@@ -105,7 +105,7 @@ class SshConnection:
             ended = subprocess.run(command, input=input or b"", capture_output=True, timeout=timeout)
         except subprocess.TimeoutExpired:
             raise CommandTimeout(
-                f"{self._board}: `{_shown(script)}` did not end within {timeout:g} s", "raise its timeout or look what it waits for"
+                f"{self._board}: `{shown(script)}` did not end within {timeout:g} s", "raise its timeout or look what it waits for"
             ) from None
         if ended.returncode == LOST and not self._alive():
             raise self._lost(ended.stderr)
@@ -308,9 +308,3 @@ def _option_path(path: Path) -> str:
 def _quoted(path: str) -> str:
     """A path as a word of sftp's batch language."""
     return '"' + re.sub(r'(["\\])', r"\\\1", path) + '"'
-
-
-def _shown(script: str) -> str:
-    """The end of a script on one line: the words that matter come last."""
-    line = " ".join(script.split())
-    return line if len(line) <= 80 else f"…{line[-80:]}"

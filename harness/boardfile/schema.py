@@ -106,7 +106,8 @@ class HostProfile(Table, frozen=True):
     """Guest images, kept by hash."""
     qvm: str = "/sbin/qvm"
     vdev_directory: str = "/lib/dll"
-    digest: str = "sha1sum"
+    digest: Literal["sha1sum", "sha256sum"] = "sha1sum"
+    """The tool by which the host proves what arrived: one of the two whose digests are taken of every vdev."""
     objects: Literal["qnx", "linux"] = "qnx"
     """The system whose shared objects its loader takes."""
 

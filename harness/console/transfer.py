@@ -175,7 +175,7 @@ def _same(shell: Shell, data: bytes, file: str) -> bool:
 def _run(shell: Shell, script: str) -> Result:
     result = shell.run_text(script, STALLED)
     if result.status:
-        raise CommandFailed(f"console {shell.console.name}", script[:200], result)
+        raise CommandFailed(f"console {shell.console.name}", script, result)
     return result
 
 

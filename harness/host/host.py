@@ -69,7 +69,7 @@ class Host:
         seconds = self._command_seconds if timeout is None else timeout
         result = self.transport.run_text(exports({**self.environment, **(environment or {})}) + command, seconds, input)
         if check and result.status:
-            raise CommandFailed(f"{self._name}, host", command[:200], result)
+            raise CommandFailed(f"{self._name}, host", command, result)
         return result
 
     @_watched
@@ -128,7 +128,7 @@ class Host:
         result = self.run(["sh", "-c", script, "sh", directory, name, *argv], environment=environment)
         pid = result.text.strip()
         if not pid.isdigit():
-            raise CommandFailed(f"{self._name}, host", quote(argv)[:200], result)
+            raise CommandFailed(f"{self._name}, host", quote(argv), result)
         process = HostProcess(self.run, f"{directory.rstrip('/')}/{name}", int(pid))
         self._events.emit("host.start", argv=list(argv), directory=directory, name=name, pid=process.pid)
         return process

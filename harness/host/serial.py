@@ -122,5 +122,5 @@ class ConsoleTransport:
     def _run(self, script: str, timeout: float, input: bytes | None = None) -> Result:
         result = self._shell.run_text(script, timeout, input)
         if result.status:
-            raise CommandFailed(f"console {self._shell.console.name}", script[:200], result)
+            raise CommandFailed(f"console {self._shell.console.name}", script, result)
         return result

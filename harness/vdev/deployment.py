@@ -16,7 +16,7 @@ from typing import Protocol
 
 from harness.boardfile import Board
 from harness.boardfile.schema import HostProfile
-from harness.command import Result
+from harness.command import CommandFailed, Result
 from harness.errors import BenchError
 from harness.events import Events
 from harness.vdev.file import VdevFile
@@ -87,7 +87,7 @@ class DeploymentHost(Protocol):
 
 
 class DeploymentFailed(BenchError):
-    """A copy on the host is not what was sent: a full disk, a broken link, or somebody else's hand."""
+    """A copy on the host is not what was sent, or could not be made: a full disk, a broken link, no directory, or somebody else's hand."""
 
 
 class Leftovers(BenchError):
@@ -190,8 +190,16 @@ class Deployment:
         yield from self._script(CHECK, self.directory, self.profile.digest, *names, timeout=seconds)
 
     def _script(self, script: str, *arguments: str, timeout: float | None = None, input: bytes | None = None) -> list[str]:
-        """Lines that a script printed; `Host.run` itself refuses a status other than 0."""
-        result = self.host.run(["sh", "-c", script, "sh", *arguments], timeout=timeout, input=input)
+        """Lines that a script printed. Raises `DeploymentFailed` for a status other than 0, with what the host said."""
+        try:
+            result = self.host.run(["sh", "-c", script, "sh", *arguments], timeout=timeout, input=input)
+        except CommandFailed as error:
+            said = error.evidence.splitlines()[-1] if error.evidence else f"status {error.result.status}"
+            raise DeploymentFailed(
+                f"{self.directory} on the host cannot be written: {said}",
+                f"let host.scratch name a directory on a disk, and check its free space (df {self.profile.scratch})",
+                evidence=error.evidence,
+            ) from None
         return result.stdout.decode("utf-8", "replace").splitlines()
 
 

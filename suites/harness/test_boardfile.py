@@ -140,6 +140,7 @@ def test_the_first_bench_directory_wins(types: Write, benches: Write, tmp_path: 
         ("[timing]\nboot = 0", ": timing.boot must be float > 0.0, not 0"),
         ("[timing]\nboot = true", ": timing.boot must be float, not True"),
         ("[board]\narch = 'arm'", ": board.arch must be one of x86_64, aarch64, not 'arm'"),
+        ("[host]\ndigest = 'md5sum'", ": host.digest must be one of sha1sum, sha256sum, not 'md5sum'"),
         ("[claims]\na = 'maybe'", ": claims.a must be one of yes, no, unknown, not 'maybe'"),
         ("[claims]\na.b = 'yes'", ": claims.a must be one of yes, no, unknown, not a table (a name with a dot in it needs quotes)"),
         ("launch = 'program'", ": launch must be a table, not 'program'"),

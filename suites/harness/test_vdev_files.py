@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 import subprocess
 from pathlib import Path
@@ -250,6 +251,17 @@ def test_a_copy_that_differs_fails_and_leaves_nothing(bench: Bench) -> None:
     bench.transport.spoil = "vdev-timer8254"
     with pytest.raises(DeploymentFailed, match=r"the sha1sum of vdev-timer8254\.so is \w+ on the host"):
         bench.deploy()
+    assert bench.tree() == before
+
+
+def test_a_scratch_directory_that_cannot_be_made_is_one_sentence(bench: Bench) -> None:
+    """With the host's own reason; what is run there is nobody's business."""
+    (bench.root / "data").write_text("a file")
+    before = bench.tree()
+    with pytest.raises(DeploymentFailed) as refusal:
+        bench.deploy()
+    assert re.fullmatch(r".*/harness/run-1 on the host cannot be written: mkdir: .*: Not a directory", refusal.value.sentence)
+    assert f"let host.scratch name a directory on a disk, and check its free space (df {bench.scratch})" in str(refusal.value)
     assert bench.tree() == before
 
 
