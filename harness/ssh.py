@@ -140,7 +140,7 @@ class SshConnection:
         options = [word if word != "-p" else "-P" for word in self._through_master()]
         ended = self._copy(["scp", "-O", "-T", "-q", *options, source, target], b"", timeout)
         if ended.returncode:
-            raise self._not_copied("scp", ended.stderr, "check the free space on the host")
+            raise self._not_copied("scp", ended.stderr, "check that the directory is there on the host, and its free space (df)")
 
     def remote(self, path: str) -> str:
         """A path on the host as `scp` takes it: the host's shell reads it."""
@@ -215,9 +215,9 @@ class SshConnection:
         options = [word if word != "-p" else "-P" for word in self._through_master()]
         ended = self._copy(["sftp", "-q", *options, "-b", "-", self._destination], "\n".join(batch).encode() + b"\n", timeout)
         if ended.returncode:
-            error = self._not_copied("sftp", ended.stderr, "check the free space on the host, and that its sshd has the sftp subsystem")
+            error = self._not_copied("sftp", ended.stderr, "check that the directory is there on the host, and its free space (df)")
             if ended.returncode == LOST and not isinstance(error, SshLost):
-                raise NotOffered(error.sentence, error.next_step)
+                raise NotOffered(error.sentence, "the host's sshd has no sftp subsystem, or its server is not there")
             raise error
 
     def _copy(self, command: Sequence[str], input: bytes, timeout: float) -> subprocess.CompletedProcess[bytes]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from harness.clock import Deadline
-from harness.command import CommandTimeout, Result, quote
+from harness.command import CommandTimeout, Result, quote, shown
 from harness.console import transfer
 from harness.console.cksum import cksum
 from harness.console.console import Console
@@ -107,7 +107,7 @@ class Shell:
         if input is not None:
             self._send_input(input, timeout)
             text = f"exec <{self.base}.i\n".encode() + text
-        return self._run(text, Deadline.after(timeout, f"the end of `{script[:80]}`"))
+        return self._run(text, Deadline.after(timeout, f"the end of `{shown(script)}`"))
 
     def resync(self, deadline: Deadline) -> None:
         """Ends whatever is in the foreground or half typed and proves that the shell answers. Raises `NoShell`."""
