@@ -109,7 +109,7 @@ def test_a_failed_transfer_says_what_failed(ssh: SshConnection, tmp_path: Path) 
     with pytest.raises(UseError, match="is not there"):
         ssh.put({tmp_path / "missing": "/tmp/x"}, 10)
     (tmp_path / "here").write_bytes(b"x")
-    with pytest.raises(BenchError, match="sftp could not copy: .*; check that the directory is there on the host"):
+    with pytest.raises(BenchError, match=r"sftp could not copy: .*; check that the directory is there on the host"):
         ssh.put({tmp_path / "here": f"{tmp_path}/no/such/directory"}, 10)
 
 
