@@ -186,6 +186,13 @@ class Build(Table, frozen=True):
     """Functions of these headers that are not QNX's: calling one is remarked."""
 
 
+class Reference(Table, frozen=True):
+    """`[reference]`: the clock that a board's time is compared with."""
+
+    clock: Literal["lab controller", "host"] = "lab controller"
+    """"host" where host and guests share a time that is not the lab controller's."""
+
+
 class Timing(Table, frozen=True):
     """`[timing]`: the deadline of each phase in seconds, and one factor over all of them for a slow lab controller."""
 
@@ -217,6 +224,7 @@ class Tables(Table, frozen=True):
     vdevs: Vdevs = Vdevs()
     guests: Guests = Guests()
     build: Build = Build()
+    reference: Reference = Reference()
     timing: Timing = Timing()
     features: tuple[str, ...] = ()
     """What this board can do that not every board can, as boards/README.md lists it: `line.rx_errors`."""

@@ -42,6 +42,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--arch", choices=sorted(qemu.PROGRAM), default="x86_64")
     parser.add_argument("--state", type=Path, help="directory for the disk and the keys (default: build/benches/NAME)")
     parser.add_argument("--unkind", default="", metavar="NAME,NAME", help="make the host as unkind as a stock image: names below, or all")
+    clocks = "the board's time is the wall's, or counts instructions; leaping, it also leaves out what nobody does anything in"
+    parser.add_argument("--clock", choices=qemu.CLOCKS, default=qemu.WALL, help=f"{clocks} (default: {qemu.WALL})")
     parser.add_argument("--bare", action="store_true", help="boot nothing but a kernel and a shell: the reference for boot times")
     return parser.parse_args()
 
@@ -54,7 +56,7 @@ def _run(arguments: argparse.Namespace) -> None:
     with state.opened(directory) as files:
         port = Port()
         files.new_keys_at_boot = "keys" in unkindness
-        machine = hardware(boot, files, port, arch=arguments.arch, bare=arguments.bare, unkindness=unkindness)
+        machine = hardware(boot, files, port, arch=arguments.arch, bare=arguments.bare, clock=arguments.clock, unkindness=unkindness)
         bench = Bench(arguments.name, Board(machine), port, files)
         print(json.dumps(bench.endpoints()), flush=True)
         bench.serve(sys.stdin.fileno())

@@ -18,7 +18,7 @@ from boards.virtual.image import Image
 from boards.virtual.machine import accelerator
 from boards.virtual.machine.forward import LOOPBACK, Port
 from boards.virtual.machine.lines import Line
-from boards.virtual.machine.qemu import SERIAL_PORTS, Hardware, Qemu
+from boards.virtual.machine.qemu import SERIAL_PORTS, WALL, Hardware, Qemu
 from boards.virtual.machine.state import State
 from boards.virtual.machine.supply import Supply
 
@@ -27,17 +27,25 @@ LINE_LIMIT = 1024
 
 
 def hardware(
-    boot: Image, files: State, port: Port, *, arch: str = "x86_64", bare: bool = False, unkindness: tuple[str, ...] = ()
+    boot: Image,
+    files: State,
+    port: Port,
+    *,
+    arch: str = "x86_64",
+    bare: bool = False,
+    clock: str = WALL,
+    unkindness: tuple[str, ...] = (),
 ) -> Hardware:
     """The machine of a bench. A bare one differs in nothing but what its kernel unpacks."""
     return Hardware(
         arch=arch,
-        accelerator=accelerator.choose(arch, boot),
+        accelerator=accelerator.choose(arch, boot) if clock == WALL else accelerator.EMULATED,
         kernel=boot.kernel,
         initrd=boot.bare if bare else files.initrd(boot.initrd),
         usr=boot.usr,
         data=files.disk,
         ssh_port=port.number,
+        clock=clock,
         unkindness=unkindness,
     )
 

@@ -33,6 +33,14 @@ TRANSLATIONS = 96
 """MB for translated code. A board's boot and a guest take about half of it; when it is full QEMU begins anew, which costs little."""
 KERNEL_COMMAND_LINE = "console=ttyS0,115200 quiet panic=-1 reboot=p"
 """reboot=p: by the chipset's reset register; Linux would first wait long for a keyboard controller that is not there."""
+WALL = "wall"
+CLOCKS = {
+    WALL: (),
+    "instructions": ("-icount", "shift=3,sleep=on"),
+    "leaping": ("-icount", "shift=3,sleep=off"),
+}
+"""What the board's time is, and QEMU's words for it. An instruction takes 2^3 ns; a processor that waits waits as long as on a wall, or
+not at all: "leaping" goes to the next moment at which something is due."""
 MONITORS = ("control", "watch")
 NETWORK = "net"
 _PR_SET_PDEATHSIG = 1
@@ -57,6 +65,8 @@ class Hardware:
     ssh_port: int | None
     memory: int = 2048
     """MiB."""
+    clock: str = WALL
+    """A name in `CLOCKS`. One that counts instructions asks for emulation."""
     unkindness: tuple[str, ...] = ()
     """Names in `boards.virtual.machine.unkind`."""
 
@@ -73,7 +83,7 @@ def command(hardware: Hardware, sockets: Sequence[int]) -> list[str]:
     """QEMU's arguments. `sockets` are the file descriptors it finds its monitors and then its serial lines on."""
     monitors, serial = sockets[: len(MONITORS)], sockets[len(MONITORS) :]
     arguments = [program(hardware.arch), "-nodefaults", "-no-user-config", "-display", "none"]
-    arguments += ["-machine", MACHINE, "-accel", _accelerator(hardware.accelerator), "-smp", "1"]
+    arguments += ["-machine", MACHINE, "-accel", _accelerator(hardware.accelerator), "-smp", "1", *CLOCKS[hardware.clock]]
     arguments += ["-cpu", _processor(hardware.accelerator), "-m", str(hardware.memory)]
     arguments += ["-kernel", str(hardware.kernel), "-initrd", str(hardware.initrd), "-append", _command_line(hardware.unkindness)]
     if "date" in hardware.unkindness:
