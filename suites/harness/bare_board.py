@@ -61,10 +61,10 @@ class BareBoard:
         """The directory on the host in which qvm runs; relative names in a configuration are below it."""
         return self.deployment.directory
 
-    def run(self, guest: BareGuest, *lines: str, input: bytes | None = None, pic: str = PIC) -> Result:
+    def run(self, guest: BareGuest, *lines: str, input: bytes | None = None, pic: str = PIC, seconds: float = SECONDS) -> Result:
         """A VM from its start to its end: the documented PC without devices, and these lines."""
         arguments = self._prepared(guest, lines, pic)
-        return self.bench.host.run(arguments, check=False, timeout=SECONDS, input=input, environment=self._environment)
+        return self.bench.host.run(arguments, check=False, timeout=seconds, input=input, environment=self._environment)
 
     def start(self, guest: BareGuest, *lines: str) -> HostProcess:
         """A VM that goes on."""
@@ -104,10 +104,15 @@ class BareBoard:
 
 
 @contextmanager
-def bare_board(directory: Path, vdevs: Sequence[VdevFile]) -> Iterator[BareBoard]:
-    """Boots the board, deploys, and puts everything back."""
+def bare_board(
+    directory: Path, vdevs: Sequence[VdevFile], *, of: str = "virtual-x86_64", reference: Sequence[str] = ()
+) -> Iterator[BareBoard]:
+    """Boots a board of the type `of`, deploys these and the named reference vdevs, and puts everything back."""
     (directory / "consoles").mkdir()
-    bench = Bench(boardfile.load("virtual-x86_64"), Events(), directory / "consoles", "suites/harness")
+    board = boardfile.load(of)
+    built = board.root / board.vdevs.directory
+    vdevs = [*vdevs, *(VdevFile.read(built / f"vdev-{name}.so", board.board.arch) for name in reference)]
+    bench = Bench(board, Events(), directory / "consoles", "suites/harness")
     with bench.opened():
         deployment = Deployment.install(bench.host, bench.board, vdevs, run=bench.nonce)
         yield BareBoard(bench, deployment, directory)

@@ -64,6 +64,12 @@ class BareGuest:
         loop = receive + send + last
         return self._add(loop, b"\x75", struct.pack("<b", -len(loop) - 2))._await(0x40)  # jne
 
+    def read_counter_2_for_ever(self, *, wait: int, report: int) -> Self:
+        """Reads a byte from the port `wait`, latches counter 2 of the 8254, writes its count as 4 bytes to `report`, and again."""
+        latch = b"\xb0\x80\xe6\x43\x31\xdb\xe4\x42\x88\xc3\xe4\x42\x88\xc7\x89\xd8"  # out CONTROL, 0x80; in bl; in bh; mov eax, ebx
+        loop = b"\x66\xba" + struct.pack("<H", wait) + b"\xec" + latch + b"\x66\xba" + struct.pack("<H", report) + b"\xef"
+        return self._add(loop, b"\xeb", struct.pack("<b", -len(loop) - 2))  # jmp
+
     def end(self, cause: int = 0) -> Self:
         """Ends the VM with the custom cause 32 + `cause`."""
         return self.out(END, cause)

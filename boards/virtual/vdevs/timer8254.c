@@ -19,6 +19,7 @@
 #include "timer8254_counter.h"
 
 DEFECT(PIT_RATE_1PCT, "pit.rate_1pct", "the input clock is 1 % fast", "PIT-034 PIT-079");
+DEFECT(PIT_OVERFLOW64, "pit.overflow64", "elapsed time times frequency overflows after 4.29 h", "PIT-036");
 
 /* Registers, by offset from `loc`; 0..2 are the counters. */
 #define CONTROL_WORD 3u
@@ -92,6 +93,8 @@ static unsigned clock_numerator(const struct pit *pit) {
 static uint64_t ticks_now(const struct pit *pit) {
     struct guest_timer_data time;
     guest_timer_state(pit->timer, &time);
+    if (defect(pit, PIT_OVERFLOW64))
+        return time.guest_current * (clock_numerator(pit) / CLOCK_DENOMINATOR) / pit->frequency;
     return (uint64_t)((unsigned __int128)time.guest_current * clock_numerator(pit) /
                       ((unsigned __int128)CLOCK_DENOMINATOR * pit->frequency));
 }
