@@ -62,9 +62,10 @@ test: setup
 	@$(VENV)/bin/pytest suites/harness
 
 # What is too long for every change: the ends of a run, twenty times; a hundred thousand damaged VM configurations; a MiB
-# through a port each way.
+# through a port each way; five hours of a counter, in minutes.
 soak: setup
 	@HARNESS_FILES=100000 $(VENV)/bin/pytest suites/harness/test_qvm_parser.py
+	@HARNESS_HOURS=5 $(VENV)/bin/pytest suites/harness/test_hours.py
 	@HARNESS_ROUNDS=4 $(VENV)/bin/pytest suites/harness/test_ends.py
 	@HARNESS_KIB=1024 $(VENV)/bin/pytest --board=$(BOARD) suites/ser8250/test_bridge.py
 

@@ -3,6 +3,7 @@
 from harness.bench.bench import Bench
 from harness.bench.guests import LinuxGuests
 from harness.bench.plan import Plan
+from harness.bench.reference import ReferenceClock
 from harness.bench.route import check as check_route
 
-__all__ = ["Bench", "LinuxGuests", "Plan", "check_route"]
+__all__ = ["Bench", "LinuxGuests", "Plan", "ReferenceClock", "check_route"]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from harness import boardfile, lease, power
 from harness.bench import identity
 from harness.bench.guardian import Guardian
+from harness.bench.reference import ReferenceClock, host_clock, lab_clock
 from harness.bench.route import GuestRoute, route
 from harness.boardfile import Board, Port
 from harness.clock import Deadline
@@ -110,6 +111,12 @@ class Bench:
     def console(self, name: str) -> Console:
         """`host`, `guest` or the name of a line."""
         return self._ports[name]
+
+    def reference(self) -> AbstractContextManager[ReferenceClock]:
+        """The clock that the time of guests is judged by. While it is the host's, nothing else can be asked over the host's console."""
+        if self.board.reference.clock == "lab controller":
+            return lab_clock()
+        return host_clock(self._shell, self.board.seconds("command"))
 
     def reach_guest(self, process: str) -> None:
         """A VM is there: the `guest` console leads to it from now on. Nothing to do where a cable does that.

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from suites.harness.bare_board import HERE, BareBoard, bare_board, compile_vdev
 from suites.harness.bare_guest import BareGuest
-from suites.harness.pit import moment_of, tick_of
+from suites.harness.pit import tick_of
 
 HOURS = float(os.environ.get("HARNESS_HOURS", "0.1"))
 OVERFLOW = 2**64 / 1193182e9 / 3600
-"""Hours after which nanoseconds times the input clock's frequency need more than 64 bits: 4.29."""
+"""Hours of the host's clock after which nanoseconds times the input clock's frequency need more than 64 bits: 4.29."""
 NS = 1_000_000_000
 MODULUS = 65536
 """The count of mode 2: a period is 54.9 ms."""
@@ -28,7 +27,7 @@ COUNTER_2 = (0x61, 0x01), (0x43, 0xB4), (0x42, 0x00), (0x42, 0x00)
 LATENCY = 2e-3
 """Seconds of the host's time that a reading may take in the median; a random jump is seen unless it falls into that."""
 WALL_PER_HOUR = 240.0
-"""Seconds of the lab controller's time for one of the board's; 18 to 30 were measured."""
+"""Seconds of the lab controller's time for one of the board's; 12 were measured beside four busy neighbours."""
 
 
 class Reading(NamedTuple):
@@ -36,7 +35,7 @@ class Reading(NamedTuple):
 
     before: int
     after: int
-    count: int
+    value: int
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +63,14 @@ def readings(board: BareBoard, *options: str) -> list[Reading]:
 
 
 def discontinuities(found: list[Reading]) -> list[float]:
-    """Hours at which the counter was off what the readings before allow of an input clock that never stops."""
+    """Hours of the host's clock at which the counter was off what the readings before allow of an input clock that never stops."""
     earliest, latest = bounds(found[0])
     jumps = []
     for reading in found[1:]:
         low, high = bounds(reading)
-        base = (found[0].count - reading.count - (low - latest) + 1) % MODULUS
+        base = (found[0].value - reading.value - (low - latest) + 1) % MODULUS
         if base > (high - earliest) - (low - latest) + 2:
-            jumps.append((reading.after - found[0].after) / NS / 3600)
+            jumps.append(reading.after / NS / 3600)
     return jumps
 
 
@@ -92,14 +91,16 @@ def test_pit_036_counter_2_counts_on_for_hours(board: BareBoard) -> None:
 @pytest.mark.skipif(HOURS < OVERFLOW + 0.1, reason="the product overflows after 4.29 hours: HARNESS_HOURS=5 (`make soak`)")
 def test_a_product_that_overflows_is_noticed(board: BareBoard) -> None:
     """From the overflow on nearly every reading is off, and none before it."""
-    jumps = discontinuities(readings(board, "defect pit.overflow64"))
+    found = readings(board, "defect pit.overflow64")
+    jumps = discontinuities(found)
+    due = (found[0].after / NS / 3600 // OVERFLOW + 1) * OVERFLOW
     assert jumps
-    assert jumps[0] == pytest.approx(OVERFLOW, abs=0.05)
+    assert jumps[0] == pytest.approx(due, abs=0.01)
 
 
 def test_a_jump_of_a_counter_is_found_whatever_the_hour() -> None:
     """Readings made up: a counter that goes on, and one that loses 7 ms once."""
     good = [Reading(at, at + 200_000, -tick_of(at + 100_000) % MODULUS) for at in range(5 * NS, 100 * NS, NS)]
     assert discontinuities(good) == []
-    lost = [reading if number < 40 else reading._replace(count=(reading.count + 8353) % MODULUS) for number, reading in enumerate(good)]
-    assert discontinuities(lost)[0] == pytest.approx(40 / 3600, abs=1e-6)
+    lost = [reading if number < 40 else reading._replace(value=(reading.value + 8353) % MODULUS) for number, reading in enumerate(good)]
+    assert discontinuities(lost)[0] == pytest.approx(45 / 3600, abs=1e-6)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.marks import judge, needs, specification
-from harness.bench import LinuxGuests
-from harness.clock import SYSTEM
+from harness.bench import Bench, LinuxGuests
 from harness.errors import Inconclusive
 from harness.guest.linux import LinuxGuest
 
@@ -30,19 +29,20 @@ def guest(linux_guests: LinuxGuests) -> LinuxGuest:
     return linux_guests.boot()
 
 
-def access_seconds(guest: LinuxGuest) -> float:
-    """What a guest's access to a device register takes, by the lab controller's clock: a file made from registers against one without."""
+def access_seconds(guest: LinuxGuest, bench: Bench) -> float:
+    """What a guest's access to a device register takes, by the reference clock: a file made from registers against one without."""
     took = {}
-    for path in ("/proc/tty/driver/serial", "/proc/devices"):
-        begin = SYSTEM.monotonic()
-        guest.run_text(f"file={path}; {LOOP}")
-        took[path] = SYSTEM.monotonic() - begin
+    with bench.reference() as reference:
+        for path in ("/proc/tty/driver/serial", "/proc/devices"):
+            begin = reference.monotonic()
+            guest.run_text(f"file={path}; {LOOP}")
+            took[path] = reference.monotonic() - begin
     return (took["/proc/tty/driver/serial"] - took["/proc/devices"]) / READS / PORTS
 
 
 @needs("cpu.fast_exits")
 @specification("PIT-031", "PIT-040", "PIT-065", "PIT-068", "PIT-100")
-def test_the_kernel_calibrates_the_tsc_by_the_pit(guest: LinuxGuest) -> None:
+def test_the_kernel_calibrates_the_tsc_by_the_pit(guest: LinuxGuest, bench: Bench) -> None:
     """The quick calibration succeeds."""
     log = guest.kernel_log("tsc:|TSC calibration|PIT calibration|calibrate against PIT")
     assert "deviates" not in log, f"the PIT goes at another rate than the reference: {log}"
@@ -50,7 +50,7 @@ def test_the_kernel_calibrates_the_tsc_by_the_pit(guest: LinuxGuest) -> None:
         return
     if "alibrat" not in log:
         pytest.skip("the kernel knows the TSC's frequency without the PIT")
-    seconds = access_seconds(guest)
+    seconds = access_seconds(guest, bench)
     if seconds > LONGEST_ACCESS:
         raise Inconclusive(
             f"an access to a register takes {seconds * 1e6:.1f} µs, too long to calibrate with ({LONGEST_ACCESS * 1e6:g} µs)",

@@ -1,7 +1,7 @@
 """timer8254 as a one-shot clock event, and at rest: what Linux does with it once it has a better clock, or a better timer.
 
 One-shot needs a clock source besides the ticks. A kernel that cannot find out the TSC's frequency by itself is told: it is booted once
-with a guess, and its clock compared with the lab controller's.
+with a guess, and its clock compared with the bench's reference clock.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pytest
 from fixtures.marks import judge, specification
 from fixtures.measure import Judge
 from harness.bench import Bench, LinuxGuests
-from harness.clock import SYSTEM, Deadline
+from harness.clock import Deadline
 from harness.errors import Inconclusive
 from harness.guest.linux import LinuxGuest
 from harness.measure import Quantity
@@ -38,12 +38,13 @@ BOOTS = 3
 
 
 @pytest.fixture(scope="module")
-def guest(linux_guests: LinuxGuests) -> LinuxGuest:
+def guest(linux_guests: LinuxGuests, bench: Bench) -> LinuxGuest:
     """A guest whose clock is the TSC and whose tick device is the PIT."""
     guest = linux_guests.boot()
     if guest.read(CLOCK_SOURCE) != "tsc":
         guest = linux_guests.boot(("tsc=reliable", f"tsc_early_khz={GUESS}"))
-        clock = sample_ticks(guest, wanted_uncertainty=0.0, longest=FEW_SECONDS).clock
+        with bench.reference() as reference:
+            clock = sample_ticks(guest, reference, wanted_uncertainty=0.0, longest=FEW_SECONDS).clock
         guest = linux_guests.boot(("tsc=reliable", f"tsc_early_khz={round(GUESS * clock.value)}"))
     source = guest.read(CLOCK_SOURCE)
     if source != "tsc":
@@ -60,20 +61,20 @@ def test_the_pit_is_driven_one_shot(guest: LinuxGuest) -> None:
 @specification("PIT-095")
 @pytest.mark.parametrize("seconds", SLEEPS)
 def test_a_sleep_lasts_as_long_as_asked(guest: LinuxGuest, bench: Bench, measured: Judge, seconds: str) -> None:
-    """Each written count gives its one interrupt, on time: sleeps have their length by the lab controller's clock.
+    """Each written count gives its one interrupt, on time: sleeps have their length by the reference clock.
 
     What a sleep of no length takes, on the way there and back, is taken off; of each the quickest counts, for a busy bench is late at
     random and a timer is not. A sleep of 1 s is a chain of counts: one holds 27 ms. A board without `cpu.steady` may be late every time:
     there what is too long is uncertain by as much.
     """
-    with guest.conversation(SLEEPER, end="end") as ask:
+    with bench.reference() as reference, guest.conversation(SLEEPER, end="end") as ask:
 
         def durations(asked: str, times: int) -> list[float]:
             found = []
             for _ in range(times):
-                begin = SYSTEM.monotonic()
+                begin = reference.monotonic()
                 ask(asked, rb"=slept [\d.]+=", Deadline.after(guest.command_seconds, "the end of a sleep"))
-                found.append(SYSTEM.monotonic() - begin)
+                found.append(reference.monotonic() - begin)
             return found
 
         (none, none_gap), (some, some_gap) = (quickest(durations(asked, SLEEPS[seconds])) for asked in ("0", seconds))

@@ -1,4 +1,5 @@
-"""How a guest's tick count and its clock are sampled against the lab controller's clock.
+"""How a guest's tick count and its clock are sampled against the bench's reference clock: the lab controller's, or that of
+the host where guests have no time in common with the lab controller.
 
 A loop in the guest's shell, made of builtins only, answers a line with the count of interrupt 0 or with the guest's uptime. It was read
 after the line left and before the answer arrived: those two moments bracket it, with no assumption about what lies between.
@@ -20,7 +21,8 @@ from statistics import median
 from threading import Event
 from typing import NamedTuple
 
-from harness.clock import SYSTEM, Deadline
+from harness.bench import ReferenceClock
+from harness.clock import Deadline
 from harness.guest.linux import LinuxGuest
 from harness.measure import Quantity, Rate, Sample, rate_from_counts
 
@@ -70,7 +72,9 @@ class Ticks(NamedTuple):
     """Interrupts taken from the first sample to the last."""
 
 
-def sample_ticks(guest: LinuxGuest, wanted_uncertainty: float, longest: float = LONGEST, *, steady: bool = True) -> Ticks:
+def sample_ticks(
+    guest: LinuxGuest, reference: ReferenceClock, wanted_uncertainty: float, longest: float = LONGEST, *, steady: bool = True
+) -> Ticks:
     """Samples until the expanded uncertainty of the rate, in Hz, is small enough (or the longest window, in seconds, is over).
 
     `steady`: the board has the feature `cpu.steady`.
@@ -78,13 +82,13 @@ def sample_ticks(guest: LinuxGuest, wanted_uncertainty: float, longest: float = 
     counts: list[Sample] = []
     uptimes: list[Sample] = []
     between = Event()
-    begin = SYSTEM.monotonic()
+    begin = reference.monotonic()
     with guest.conversation(ANSWER_EITHER, end="end") as ask:
 
         def sample(question: str, answer: bytes) -> Sample:
-            before = SYSTEM.monotonic()
+            before = reference.monotonic()
             found = ask(question, answer, Deadline.after(guest.command_seconds, "the guest's count"))
-            return Sample(before, SYSTEM.monotonic(), int(b"".join(found.match.groups())))
+            return Sample(before, reference.monotonic(), int(b"".join(found.match.groups())))
 
         while True:
             counts.append(sample(*COUNT))

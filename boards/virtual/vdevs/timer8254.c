@@ -93,8 +93,7 @@ static unsigned clock_numerator(const struct pit *pit) {
 static uint64_t ticks_now(const struct pit *pit) {
     struct guest_timer_data time;
     guest_timer_state(pit->timer, &time);
-    if (defect(pit, PIT_OVERFLOW64))
-        return time.guest_current * (clock_numerator(pit) / CLOCK_DENOMINATOR) / pit->frequency;
+    if (defect(pit, PIT_OVERFLOW64)) time.guest_current %= UINT64_MAX / (TICKS_PER_SECOND + 1);
     return (uint64_t)((unsigned __int128)time.guest_current * clock_numerator(pit) /
                       ((unsigned __int128)CLOCK_DENOMINATOR * pit->frequency));
 }
