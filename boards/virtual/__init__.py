@@ -1,1 +1,3 @@
-"""The board made of software. `harness` never imports from here; it meets this board through the seams of design.md 4 alone."""
+"""The board made of software. `harness` never imports from here; it meets this board through power,
+console, SSH, lines and the host's own tools alone.
+"""

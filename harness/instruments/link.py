@@ -1,7 +1,7 @@
 """A line of SCPI to one instrument.
 
 The invariant: an answer belongs to the question it is returned for. After anything that went wrong the session is poisoned: it is
-closed, opened again and asked who it is before the next command, and the failed one is never repeated (`facts/instruments.md` 1.3).
+closed, opened again and asked who it is before the next command, and the failed one is never repeated.
 """
 
 from __future__ import annotations

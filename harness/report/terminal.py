@@ -52,6 +52,8 @@ class Progress:
             self._say(f"{SPOKEN[phase]}: {outcome} after {event.fields['seconds']:.1f} s")
         elif event.name == "vdev.hosts_own":
             self._say(_hosts_own(event.fields))
+        elif event.name == "bench.identity":
+            self._say(f"the host says: {event.fields['uname']} (mode: {event.fields['mode']})")
         elif event.name == "progress" and event.at - self._said >= QUIET_SECONDS:
             self._say(str(event.fields["text"]))
 

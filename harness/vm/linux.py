@@ -14,7 +14,7 @@ PORTS = ((0x3F8, 4), (0x2F8, 3), (0x3E8, 4), (0x2E8, 3))
 """I/O base and interrupt line of a PC's four ports, as a Linux kernel looks for them: two share a line."""
 
 BASE_CMDLINE = ("pmtmr=0", "nolapic_timer", "hpet=disable", "reboot=t", "pci=off", "console=ttyS0,115200n8")
-"""The documented example's words without its disk. `hpet=disable` and `nolapic_timer` leave the 8254 as the tick (devices.md 3.5)."""
+"""The documented example's words without its disk. `hpet=disable` and `nolapic_timer` leave the 8254 as the tick."""
 
 
 def linux_configuration(

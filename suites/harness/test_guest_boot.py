@@ -219,7 +219,7 @@ def test_the_kernel_log_holds_the_whole_boot(up: Bench) -> None:
 
 
 def test_dynamic_debug_and_the_stock_modules_are_there(up: Bench) -> None:
-    """What a test of silent work-arounds needs (devices.md 3.2), and what the power button needs."""
+    """What a test of silent work-arounds needs, and what the power button needs."""
     assert up.guest.run(["test", "-w", "/sys/kernel/debug/dynamic_debug/control"], 10).status == 0
     modules = up.guest.run(["lsmod"], 10).text
     assert {"button", "evdev"} <= {line.split()[0] for line in modules.splitlines()}

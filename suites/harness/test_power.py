@@ -284,7 +284,7 @@ def test_an_error_queue_without_end_is_given_up(supply: Supply) -> None:
 
 
 def test_threads_get_their_own_answers(supply: Supply) -> None:
-    """Without a lock most answers go to the wrong thread (`facts/instruments.md` 1.3, 5)."""
+    """Without a lock most answers go to the wrong thread."""
     supply.outputs[2] = True
     wrong: list[str] = []
     with Link(supply.resource, "supply", Events()) as link:

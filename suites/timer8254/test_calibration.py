@@ -16,7 +16,7 @@ from harness.guest.linux import LinuxGuest
 pytestmark = judge("drivers")
 
 LONGEST_ACCESS = 6e-6
-"""Seconds an access to a port may take for the quick calibration to succeed (devices.md 3.4)."""
+"""Seconds an access to a port may take for the quick calibration to succeed."""
 READS = 200
 PORTS = 2
 """UARTs of the guest: `/proc/tty/driver/serial` reads a register of each."""

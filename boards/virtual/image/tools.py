@@ -1,4 +1,4 @@
-"""The tools of a QNX 8.0 image, as data, and where this host has each from (facts/qnx.md 6.3).
+"""The tools of a QNX 8.0 image, as data, and where this host has each from.
 
 The invariant: what can be called on the board is what QNX's list has, less `ABSENT` and with `ADDED`, nothing more and nothing less
 (suites/harness/test_host_tools.py), so that a harness that leans on another tool fails here first.

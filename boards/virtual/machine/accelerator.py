@@ -1,7 +1,7 @@
 """Whether the board may run on the lab controller's own processor (KVM), or must be emulated.
 
 KVM is chosen only when *nested* virtualization is proven: the flag in the CPU, the kernel's word, and a trial board whose own
-/dev/kvm appears. A /dev/kvm of the lab controller alone proves nothing (facts/virtual-board.md 1).
+/dev/kvm appears. A /dev/kvm of the lab controller alone proves nothing.
 """
 
 from __future__ import annotations
