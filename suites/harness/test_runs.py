@@ -44,6 +44,7 @@ def test_a_run_leaves_its_evidence(tmp_path: Path) -> None:
     assert events[0] == "run.planned"
     assert events[-1] == "run.end"
     assert [event["fields"]["mode"] for event in journal(tmp_path) if event["event"] == "bench.identity"] == ["virtual"]
+    assert re.search(r"the host says: QNX .* \(mode: virtual\)", ended.output)
     results = [json.loads(path.read_text()) for path in (left / "allure").glob("*-result.json")]
     assert {result["status"] for result in results} == {"passed"}
     assert any(step["name"] == "guest.boot" for result in results for step in result.get("steps", []))
