@@ -6,8 +6,11 @@ import pytest
 
 from fixtures.lines import Line
 from fixtures.marks import judge, specification
+from fixtures.measure import Judge
 from harness.bench import Bench, LinuxGuests
+from harness.clock import SYSTEM
 from harness.guest.linux import LinuxGuest
+from harness.measure import Quantity
 from suites.ser8250.driver import LINE, PORT, assert_no_complaint, make_raw
 from suites.ser8250.pattern import BLOCK, SIZE, first_difference, pattern, script
 
@@ -24,6 +27,11 @@ TRIGGER = 14
 """The highest level a 16550A's receiver has."""
 FEWEST_PER_INTERRUPT = 4
 """Characters an interrupt brings on average: a stream that stutters raises timeout interrupts between those of the trigger."""
+BELOW_TRIGGER = b"five."
+ROUNDS = 5
+"""Of these the quickest counts: a busy bench is late at random, and a timeout that works is not."""
+POLLED = 0.2
+"""Seconds after which a driver that mistrusts the port's interrupts looks at it by itself: a timeout interrupt is there before."""
 UNREAD_BLOCKS = 32
 """8 KiB, twice what the line discipline keeps for a reader: the rest waits in the driver's own buffers."""
 
@@ -142,3 +150,26 @@ def test_the_receivers_trigger_level_is_honoured(guest: LinuxGuest, bench: Bench
     taken = guest.interrupts()[LINE].total - before
     assert_received(guest, "/tmp/received", pattern(1))
     assert taken <= BLOCK / FEWEST_PER_INTERRUPT, f"{taken} interrupts for {BLOCK} characters"
+
+
+@specification("UART-071")
+def test_characters_below_the_trigger_are_read_in_time(guest: LinuxGuest, bench: Bench, line_ser2: Line, measured: Judge) -> None:
+    """Five characters at a trigger of 14 come by the timeout interrupt alone, four characters after the last: at 2400 bit/s after 42 ms.
+
+    Nothing follows them that would bring them along: the guest answers with a byte, and the next five are sent after that.
+    """
+    set_speed(guest, bench, line_ser2, 2400)
+    guest.must(["sh", "-c", f"echo {TRIGGER} >/sys/class/tty/ttyS1/rx_trig_bytes"])
+    answer = f"for n in $(seq {ROUNDS}); do head -c {len(BELOW_TRIGGER)} <&3 >/tmp/received; printf . >&3; done"
+    took = []
+    with guest.background(f"{{ {answer}; }} 3<>{PORT}") as job:
+        job.reading(PORT)
+        for _ in range(ROUNDS):
+            line_ser2.start()
+            begin = SYSTEM.monotonic()
+            line_ser2.write(BELOW_TRIGGER)
+            assert line_ser2.wait_for(b".", guest.command_seconds), f"{len(BELOW_TRIGGER)} characters below the trigger were never read"
+            took.append(line_ser2.when(0) - begin)
+    assert guest.fetch("/tmp/received") == BELOW_TRIGGER
+    quickest, second, *_ = sorted(took)
+    measured("ser8250.timeout", Quantity(quickest, second - quickest), unit="s", expected=0.0, limit=POLLED)

@@ -19,6 +19,8 @@ DEFECT(UART_THRE_LOST, "uart.thre_lost",
 DEFECT(UART_THRE_EARLY, "uart.thre_early",
        "LSR shows THRE while the transmitter's FIFO still holds characters",
        "UART-026 UART-028 UART-029");
+DEFECT(UART_TIMEOUT_LOST, "uart.timeout_lost",
+       "characters below the trigger level raise no interrupt, however long they wait", "UART-071");
 
 /* Registers, by offset from `loc`. */
 enum { RBR_THR_DLL, IER_DLM, IIR_FCR, LCR, MCR, LSR, MSR, SCR, REGISTERS };
@@ -67,7 +69,7 @@ static uint8_t interrupt_code(const struct uart *u) {
     unsigned trigger = u->fifo_mode ? u->trigger : 1;
     if (u->ier & IER_ELSI && u->line_errors) return IIR_LINE_STATUS;
     if (u->ier & IER_ERBFI && u->rx.count >= trigger) return IIR_DATA_AVAILABLE; /* UART-053 */
-    if (u->ier & IER_ERBFI && u->timeout) return IIR_TIMEOUT;
+    if (u->ier & IER_ERBFI && u->timeout && !defect(u, UART_TIMEOUT_LOST)) return IIR_TIMEOUT;
     if (u->ier & IER_ETBEI && u->thre_pending) return IIR_THRE;
     if (u->ier & IER_EDSSI && u->modem_delta) return IIR_MODEM_STATUS;
     return IIR_NONE;

@@ -20,6 +20,9 @@
 
 DEFECT(PIT_RATE_1PCT, "pit.rate_1pct", "the input clock is 1 % fast", "PIT-034 PIT-079");
 DEFECT(PIT_OVERFLOW64, "pit.overflow64", "elapsed time times frequency overflows after 4.29 h", "PIT-036");
+DEFECT(PIT_INJECT_LOST, "pit.inject_lost", "every 1000th interrupt is lost", "PIT-110 PIT-112");
+DEFECT(PIT_INJECT_DOUBLE, "pit.inject_double", "every 1000th interrupt comes twice", "PIT-079 PIT-114");
+#define INJECT_INTERVAL 1000u
 
 /* Registers, by offset from `loc`; 0..2 are the counters. */
 #define CONTROL_WORD 3u
@@ -67,7 +70,7 @@ struct interrupt {
     uint64_t backlog;    /* rising edges not delivered yet */
     bool behind;         /* the last delivery left a backlog */
     uint64_t not_before; /* tick of the next delivery, at the earliest */
-    uint64_t delivered, merged, discarded;
+    uint64_t rises, delivered, merged, discarded;
 };
 
 struct pit {
@@ -144,6 +147,15 @@ static void space_out(struct interrupt *irq, uint64_t now, uint64_t period) {
     if (irq->not_before < soonest) irq->not_before = soonest;
 }
 
+/* The interrupts that so many edges are worth: one each. */
+static uint64_t interrupts_of(struct pit *pit, uint64_t rises) {
+    uint64_t before = pit->irq.rises / INJECT_INTERVAL;
+    pit->irq.rises += rises;
+    uint64_t wrong = pit->irq.rises / INJECT_INTERVAL - before;
+    if (defect(pit, PIT_INJECT_LOST)) return rises - wrong;
+    return defect(pit, PIT_INJECT_DOUBLE) ? rises + wrong : rises;
+}
+
 /* Takes note of OUT 0's edges up to `now` and delivers one if one is due. OUT's falling edge
  * means nothing to a PIC in edge mode, so it is worth no callback: the line goes low when the fall
  * is seen, at the latest before the next rise. */
@@ -153,7 +165,7 @@ static void deliver(vdev_t *vdp, uint64_t now) {
     struct counter *c = &pit->counter[0];
     counter_advance(c, now);
     uint64_t period = counter_period(c);
-    irq->backlog += c->rises;
+    irq->backlog += interrupts_of(pit, c->rises);
     c->rises = 0;
     limit_backlog(vdp, period);
     if (irq->backlog > 0 && now >= irq->not_before) {
