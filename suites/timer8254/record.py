@@ -29,7 +29,7 @@ RUN = 5
 CLOSE = 3
 """Periods between two quiet runs in which a tick is judged."""
 QUIET = 0.5
-"""Share of the record that must be quiet."""
+"""Share of the record's time that must be quiet runs."""
 FEWEST_TEETH = 3
 """Ticks lost at even distances that are no accident of the bench."""
 TEETH_SHARE = 0.6
@@ -68,10 +68,13 @@ def find_steps(moments: Sequence[int]) -> Steps:
     """Lost and doubled ticks. Raises `Inconclusive` for a record that is not quiet enough to tell."""
     distances = [later - earlier for earlier, later in pairwise(moments)]
     runs = _quiet_runs(distances, _period(distances)) if distances else []
+    quiet = sum(moments[end] - moments[begin] for begin, end in runs)
+    if quiet <= QUIET * sum(distances):
+        raise Inconclusive(
+            f"only {quiet / max(1, sum(distances)):.0%} of the time of {len(moments)} ticks is quiet", "run on a quieter bench"
+        )
     judged = sum(end - begin for begin, end in runs)
-    if judged <= QUIET * len(distances):
-        raise Inconclusive(f"of {len(distances)} distances of two ticks only {judged} are in quiet runs", "run on a quieter bench")
-    period = sum(moments[end] - moments[begin] for begin, end in runs) / judged
+    period = quiet / judged
     lost: list[int] = []
     doubled = 0
     place = runs[0][1] - runs[0][0]
