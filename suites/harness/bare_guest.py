@@ -54,6 +54,15 @@ class BareGuest:
             self._await(0x20).out(UART, byte)
         return self._await(0x40)
 
+    def stream(self, length: int) -> Self:
+        """Sends that many of the 61 characters from `0` on, over and over, each when the UART takes one, and waits until they have left."""
+        begin = b"\x31\xdb\xb9" + struct.pack("<I", length)  # xor ebx, ebx; mov ecx, length
+        ready = b"\x66\xba\xfd\x03\xec\xa8\x20\x74\xfb"  # mov dx, LSR; 1: in al, dx; test al, THRE; jz 1b
+        send = b"\x66\xba\xf8\x03\x88\xd8\x04\x30\xee"  # mov dx, THR; mov al, bl; add al, '0'; out dx, al
+        wrap = b"\x43\x83\xfb\x3d\x75\x02\x31\xdb\x49\x75"  # inc ebx; cmp ebx, 61; jne 2f; xor ebx, ebx; 2: dec ecx; jnz
+        loop = ready + send + wrap
+        return self._add(begin, loop, struct.pack("<b", -len(loop) - 1))._await(0x40)
+
     def _await(self, status: int) -> Self:
         return self._add(b"\x66\xba\xfd\x03\xec\xa8", bytes([status]), b"\x74\xfb")  # mov dx, LSR; 1: in al, dx; test al; jz 1b
 

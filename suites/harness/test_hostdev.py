@@ -14,6 +14,10 @@ from suites.harness.bare_guest import REPORT, BareGuest
 DIGITS = b"0123456789"
 SLOW = 96
 """Divisor of 1200 bit/s: a character takes 8.3 ms."""
+FILLED = 22528
+"""Bytes that a pty does not hold, and with qvm's queue does."""
+STREAM = 8192
+"""Bytes that the pty and the queue do not hold together."""
 ENDED = 32
 """Exit status of a VM that its guest ended."""
 
@@ -105,6 +109,23 @@ def test_a_pty_in_both_directions(board: BareBoard) -> None:
     """What its other side answers comes back unchanged: qvm has made the pty raw."""
     read = through_a_pty(board, begin().say(b"!").echo(b"q").end(), "", "a\rb q")
     assert "".join(read) == "!a\rb q"
+
+
+def test_a_host_device_that_takes_nothing_holds_the_guest_up_and_loses_nothing(board: BareBoard) -> None:
+    """The other side of a pty stands still until the guest has sent more than the pty holds; then everything comes, in order."""
+    host = board.bench.host
+    watch = host.start([f"{board.place}/pty_watch", "pty"], board.place, "watch")
+    board.shell('cd "$1" && until test -h pty; do sleep 0.1; done && kill -STOP "$2"', board.place, str(watch.pid))
+    try:
+        process = board.start(begin().stream(FILLED).out(REPORT, 1).stream(STREAM).end(), *uart("hostdev pty"))
+        board.says(process, "guest")
+        assert process.poll() is None
+        board.shell('kill -CONT "$1"', str(watch.pid))
+        assert (board.end(process), board.end(watch)) == (ENDED, 0)
+    finally:
+        board.shell('rm -f "$1/pty"', board.place)
+    expected = bytes(ord("0") + n % 61 for n in [*range(FILLED), *range(STREAM)])
+    assert watch.stdout().replace(b"\n", b"") == expected, "what was sent while the pty was full is not what came"
 
 
 def test_output_is_not_held_back_without_batch(board: BareBoard) -> None:
