@@ -168,6 +168,18 @@ def test_uart_071_timeout_after_four_characters(uart: Uart, lcr: int) -> None:
     assert uart.identify() == IS_TIMEOUT
 
 
+def test_defect_timeout_lost() -> None:
+    with Uart("uart.timeout_lost") as uart:
+        uart.set(FCR, FIFO_ON | TRIGGERS[4])
+        uart.set(IER, RDA)
+        uart.feed(b"abc")
+        uart.advance(NS // 10)
+        assert uart.identify() == NONE, "below the trigger"
+        uart.feed(b"d")
+        uart.advance(NS // 10)
+        assert uart.identify() == IS_RDA, "but at it"
+
+
 def test_uart_072_a_read_clears_the_timeout_and_restarts_it(uart: Uart) -> None:
     uart.set(FCR, FIFO_ON | TRIGGERS[14])
     uart.set(IER, RDA)

@@ -297,6 +297,17 @@ def test_defect_rate_1pct_makes_the_timer_one_percent_fast() -> None:
     assert rates[1] / rates[0] == pytest.approx(1.01, rel=1e-6)
 
 
+@pytest.mark.parametrize(("defect", "wrong"), [("pit.inject_lost", -1), ("pit.inject_double", 1)])
+def test_defect_of_one_interrupt_in_a_thousand(defect: str, wrong: int) -> None:
+    counts = []
+    for defects in ((), (defect,)):
+        with Pit(*defects) as pit:
+            pit.program(0, 2, 4773)
+            pit.advance(20 * NS)
+            counts.append(pit.count_rises()[0])
+    assert counts[1] - counts[0] == wrong * (counts[0] // 1000)
+
+
 def test_defect_of_an_unknown_name_is_refused() -> None:
     with pytest.raises(RigEnded) as ended:
         Pit("pit.rate_1pc")

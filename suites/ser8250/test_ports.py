@@ -68,6 +68,9 @@ def test_two_machines_at_once(linux_guests: LinuxGuests, linux_guests_on_ser4: L
     second.must(["sh", "-c", "echo second >/tmp/name"])
     assert (first.read("/tmp/name"), second.read("/tmp/name")) == ("first", "second")
     linux_guests_on_ser4.stop()
+    left = bench.host.run(["ls", "/dev/qvm"]).text.split()
+    assert first.vm.system in left, f"the end of {second.vm.system} took {first.vm.system} from /dev/qvm, which has {left}"
+    assert second.vm.system not in left, f"/dev/qvm still has {second.vm.system}"
     assert line_ser2.take(14) == b"from the first"
     assert first.read("/tmp/name") == "first"
     assert_no_complaint(first)
