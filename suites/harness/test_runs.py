@@ -18,7 +18,7 @@ from suites.harness.session import pytest as run
 BOARD = "--board=virtual-x86_64"
 BRIDGE = "suites/ser8250/test_bridge.py"
 DUPLEX = {"UART-028", "UART-029", "UART-046", "UART-048", "UART-057", "UART-060"}
-TIMED = {"PIT-079", "PIT-095", "PIT-116", "UART-014", "UART-026"}
+TIMED = {"PIT-079", "PIT-095", "PIT-116", "UART-014", "UART-026", "UART-071"}
 """Lines judged by time, or by what a kernel makes of its own boot's timing: a busy machine may leave them undecided."""
 
 
@@ -77,6 +77,7 @@ def test_the_readmes_first_command_works_as_printed() -> None:
         ("timer8254:defect=pit.rate_1pct", "suites/timer8254/test_linux.py", {"PIT-018", "PIT-079"}),
         ("ser8250:defect=uart.thre_lost", "suites/ser8250/test_linux.py", {"UART-050", "UART-099"}),
         ("ser8250:defect=uart.drop_byte", f"{BRIDGE}::test_the_guest_sends_256_kib_unchanged", {"UART-028", "UART-029", "UART-031"}),
+        ("ser8250:defect=uart.timeout_lost", f"{BRIDGE}::test_characters_below_the_trigger_are_read_in_time", {"UART-071"}),
         ("ser8250:defect=uart.thre_early", f"{BRIDGE}::test_both_directions_at_once", DUPLEX),
     ],
 )
