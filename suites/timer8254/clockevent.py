@@ -6,6 +6,8 @@ import re
 
 from harness.guest.linux import LinuxGuest
 
+PERIODIC = ("nohz=off", "highres=off", "tsc=unstable", "clocksource=refined-jiffies", "iomem=relaxed")
+"""Arguments of a kernel whose tick device is periodic, and its ticks all the time it has; root may touch its I/O APIC."""
 MODES = {"0": "detached", "1": "shutdown", "2": "periodic", "3": "one-shot", "4": "one-shot, stopped"}
 """Linux's states of a clock event device."""
 

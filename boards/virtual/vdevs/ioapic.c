@@ -10,6 +10,13 @@
 #include <qvm/log.h>
 #include <qvm/vdev-core.h>
 
+#include "defect.h"
+
+DEFECT(IOAPIC_MASK_IGNORED, "ioapic.mask_ignored", "an edge on a masked pin is delivered all the same", "PIT-112");
+
+enum { OPTION_DEFECT };
+static const char *const options[] = {"defect", NULL};
+
 enum { PINS = 24, SOURCES_MAX = 64, REGION_LENGTH = 0x1000 };
 
 /* The memory-mapped registers, and the indirect ones behind IOWIN. */
@@ -40,6 +47,7 @@ struct ioapic {
     uint32_t select, id;
     uint64_t entries[PINS];
     uint64_t sources[PINS]; /* bit n: source n asserts the pin */
+    uint64_t defects;
 };
 
 /* --- Interrupts ----------------------------------------------------------- */
@@ -93,7 +101,7 @@ static errno_t ioapic_signal(vdev_t *vdp, unsigned pin, unsigned src_id, guest_i
         ioapic->sources[pin] &= ~(UINT64_C(1) << src_id);
     if (entry & RTE_LEVEL)
         deliver_level(vdp, pin);
-    else if (!was_asserted && ioapic->sources[pin] != 0 && !(entry & RTE_MASK))
+    else if (!was_asserted && ioapic->sources[pin] != 0 && (!(entry & RTE_MASK) || defect(ioapic, IOAPIC_MASK_IGNORED)))
         deliver(vdp, entry); /* an edge on a masked pin is ignored, not kept */
     pthread_mutex_unlock(&vdp->v_mtx);
     return EOK;
@@ -219,8 +227,10 @@ static int ioapic_control(vdev_t *vdp, vdev_ctrl_options_t ctrl, const char *arg
 {
     struct ioapic *ioapic = vdp->v_device;
 
-    (void)arg;
     switch (ctrl) {
+    case VDEV_CTRL_FIRST_OPTIDX + OPTION_DEFECT:
+        defect_option(vdp, &ioapic->defects, arg);
+        break;
     case VDEV_CTRL_OPTIONS_START:
         vdp->v_block.qst_type = QST_MEMORY;
         vdp->v_block.length = REGION_LENGTH;
@@ -248,6 +258,7 @@ static struct vdev_factory factory = {
     .vread = ioapic_vread,
     .vwrite = ioapic_vwrite,
     .pic = &pic,
+    .option_list = options,
     .factory_flags = VFF_INTR_REQ | VFF_VDEV_MEM | VFF_MUTEX,
     .acc_sizes = 1u << 1 | 1u << 2 | 1u << 4,
     .extra_space = sizeof(struct ioapic),
