@@ -75,6 +75,7 @@ def test_the_readmes_first_command_works_as_printed() -> None:
     ("option", "suite", "lines"),
     [
         ("timer8254:defect=pit.rate_1pct", "suites/timer8254/test_linux.py", {"PIT-018", "PIT-079"}),
+        ("ioapic:defect=ioapic.mask_ignored", "suites/timer8254/test_masking.py", {"PIT-112"}),
         ("ser8250:defect=uart.thre_lost", "suites/ser8250/test_linux.py", {"UART-050", "UART-099"}),
         ("ser8250:defect=uart.drop_byte", f"{BRIDGE}::test_the_guest_sends_256_kib_unchanged", {"UART-028", "UART-029", "UART-031"}),
         ("ser8250:defect=uart.timeout_lost", f"{BRIDGE}::test_characters_below_the_trigger_are_read_in_time", {"UART-071"}),

@@ -122,8 +122,8 @@ def test_no_tick_is_lost_from_the_guests_clock(guest: LinuxGuest, ticks: Ticks, 
 def test_no_single_tick_is_lost_or_comes_twice(guest: LinuxGuest, bench: Bench, measured: Judge) -> None:
     """Of five thousand ticks, each stamped by the guest's kernel, none is missing and none is there twice.
 
-    No bench makes ticks. One without `cpu.steady` merges two now and then, by accident: that is what their number is uncertain by. It merges
-    none at even distances, so those are the timer's there as well.
+    No bench makes ticks. One without `cpu.steady` merges two now and then, by accident: that is what their number is uncertain by. It
+    merges none at even distances, so those are the timer's there as well.
     """
     if (mode := clock_event(guest)) != "periodic":
         pytest.skip(f"the kernel drives the PIT in mode {mode}, where ticks have no place; test_oneshot.py judges that")
