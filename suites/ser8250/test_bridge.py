@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from fixtures.lines import Line
 from fixtures.marks import judge, specification
 from fixtures.measure import Judge
-from harness.bench import Bench, LinuxGuests
+from harness.bench import Bench
 from harness.clock import SYSTEM
 from harness.guest.linux import LinuxGuest
 from harness.measure import Quantity
@@ -34,19 +32,6 @@ POLLED = 0.2
 """Seconds after which a driver that mistrusts the port's interrupts looks at it by itself: a timeout interrupt is there before."""
 UNREAD_BLOCKS = 32
 """8 KiB, twice what the line discipline keeps for a reader: the rest waits in the driver's own buffers."""
-
-
-@pytest.fixture(scope="module")
-def booted(linux_guests: LinuxGuests) -> LinuxGuest:
-    """The guest of this file."""
-    return linux_guests.boot()
-
-
-@pytest.fixture
-def guest(booted: LinuxGuest) -> LinuxGuest:
-    """A guest whose ttyS1 is raw at the line's bit rate."""
-    make_raw(booted)
-    return booted
 
 
 def sender(path: str) -> str:

@@ -7,7 +7,6 @@ import pytest
 from fixtures.lines import Line
 from fixtures.marks import claimed, judge, needs, specification
 from fixtures.measure import Judge
-from harness.bench import LinuxGuests
 from harness.clock import SYSTEM
 from harness.guest.linux import LinuxGuest
 from harness.measure import Quantity
@@ -33,19 +32,6 @@ STOPPED = 0.5
 """Seconds of silence that say that a sender has stopped."""
 FLOW_BLOCKS = 48
 """12 KiB, of which a few hundred bytes are sent when the sender is stopped."""
-
-
-@pytest.fixture(scope="module")
-def booted(linux_guests: LinuxGuests) -> LinuxGuest:
-    """The guest of this file."""
-    return linux_guests.boot()
-
-
-@pytest.fixture
-def guest(booted: LinuxGuest) -> LinuxGuest:
-    """A guest whose ttyS1 is raw at the line's bit rate."""
-    make_raw(booted)
-    return booted
 
 
 def say(text: str) -> str:
