@@ -138,3 +138,26 @@ def test_an_archive_holds_the_tree_owned_by_root(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "link").readlink() == Path("nowhere")
     listing = subprocess.run(["cpio", "-tvn", "--quiet"], input=gzip.decompress(packed), capture_output=True, check=True).stdout.decode()
     assert {tuple(line.split()[2:4]) for line in listing.splitlines()} == {("0", "0")}
+
+
+@pytest.mark.parametrize("umask", [0, 0o002, 0o077])
+def test_the_same_bytes_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    """Only its owner's right to execute a file counts, and what is named private: sshd refuses directories that others may write."""
+    names = ["init", "etc/ssh/key", "bin/a"]
+    reference = initrd.pack(make_tree(tmp_path / "reference", names), tmp_path / "1", compress=False, private=["etc/ssh/key"]).read_bytes()
+    before = os.umask(umask)
+    try:
+        tree = make_tree(tmp_path / "tree", names)
+        (tree / "init").chmod(0o777 & ~umask)
+        packed = initrd.pack(tree, tmp_path / "2", compress=False, private=["etc/ssh/key"])
+    finally:
+        os.umask(before)
+    assert packed.read_bytes() == reference
+    listing = subprocess.run(["cpio", "-tvn", "--quiet"], input=reference, capture_output=True, check=True).stdout.decode()
+    modes = {line.split()[8]: line.split()[0] for line in listing.splitlines()}
+    assert modes.pop("link").startswith("l")
+    assert modes == dict.fromkeys([".", "bin", "etc", "etc/ssh"], "drwxr-xr-x") | {
+        "bin/a": "-rw-r--r--",
+        "etc/ssh/key": "-rw-------",
+        "init": "-rwxr-xr-x",
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from boards.virtual import image
-from boards.virtual.image import elf, kernel
+from boards.virtual.image import disk, elf, kernel
 
 C_LIBRARY = "libc.so.6"
 
@@ -57,3 +58,17 @@ def test_an_image_that_is_up_to_date_is_not_built_again() -> None:
 def test_without_an_image_nothing_is_downloaded_on_the_side(tmp_path: Path) -> None:
     with pytest.raises(image.ImageMissing, match="run `make setup`"):
         image.built(tmp_path, report=pytest.fail)
+
+
+def test_a_disk_s_modes_are_the_same_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        (tmp_path / "tree" / "sbin").mkdir(parents=True)
+        (tmp_path / "tree" / "sbin" / "sshd").write_text("")
+        (tmp_path / "tree" / "sbin" / "sshd").chmod(0o777)
+    finally:
+        os.umask(before)
+    made = disk.make(tmp_path / "tree", tmp_path / "disk")
+    for path in ("/", "/sbin", "/sbin/sshd"):
+        shown = subprocess.run(["/sbin/debugfs", "-R", f"stat {path}", made], capture_output=True, text=True, check=True).stdout
+        assert "Mode:  0755 " in shown

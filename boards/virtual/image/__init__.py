@@ -90,7 +90,7 @@ def _key(packages: dict[str, Path]) -> str:
         digest.update(f"{name} {file.name} {file.stat().st_size}\n".encode())
     sources = [file for file in SOURCES.rglob("*") if file.is_file() and file.suffix != ".pyc"]
     for file in sorted([*sources, Path(debian.__file__), Path(initrd.__file__), Path(modules.__file__)]):
-        digest.update(f"{file.relative_to(CHECKOUT)} {file.stat().st_mode:o}\n".encode() + file.read_bytes())
+        digest.update(f"{file.relative_to(CHECKOUT)} {file.stat().st_mode & 0o100:o}\n".encode() + file.read_bytes())
     for target, file in inputs().items():
         digest.update(f"{target}\n".encode() + file.read_bytes())
     return digest.hexdigest()

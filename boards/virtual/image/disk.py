@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from boards.virtual.tools import run
+from harness.guest.initrd import settle_modes
 
 BLOCK = 4096
 EAGER = "lazy_itable_init=0,lazy_journal_init=0"
@@ -13,6 +14,7 @@ EAGER = "lazy_itable_init=0,lazy_journal_init=0"
 
 def make(tree: Path, output: Path) -> Path:
     """A file system without a journal that holds `tree`, is just large enough, and is only read."""
+    settle_modes(tree)
     files = list(tree.rglob("*"))
     blocks = sum(path.lstat().st_size // BLOCK + 2 for path in files)
     run("mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-b", BLOCK, "-N", len(files) + 64, "-m", 0, "-E", EAGER,

@@ -70,9 +70,10 @@ class State:
         with tempfile.TemporaryDirectory(prefix=".keys-", dir=self.directory) as scratch:
             tree = Path(scratch) / "tree"
             if not self.new_keys_at_boot:
-                _place(self.host_key, tree / "etc" / "ssh" / "ssh_host_ed25519_key", 0o600)
-            _place(self.identity.with_suffix(".pub"), tree / "root" / ".ssh" / "authorized_keys", 0o600)
-            keys = initrd.pack(tree, Path(scratch) / "keys", compress=False)
+                _place(self.host_key, tree / "etc" / "ssh" / "ssh_host_ed25519_key")
+            _place(self.identity.with_suffix(".pub"), tree / "root" / ".ssh" / "authorized_keys")
+            private = [str(file.relative_to(tree)) for file in tree.rglob("*") if file.is_file()]
+            keys = initrd.pack(tree, Path(scratch) / "keys", compress=False, private=private)
             joined = Path(scratch) / "initrd"
             with joined.open("wb") as file:
                 for part in (image, keys):
@@ -104,8 +105,6 @@ def _locked(fd: int) -> bool:
     return True
 
 
-def _place(source: Path, target: Path, mode: int) -> None:
+def _place(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-    target.chmod(mode)
-    target.parent.chmod(0o700)
