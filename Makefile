@@ -15,7 +15,7 @@ VENV_PACKAGE := $(shell $(SYSTEM_PYTHON) -c 'import ensurepip' 2>/dev/null || ec
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 CC := gcc
-CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -Iboards/virtual/include
+CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -Iboards/virtual/include -ffile-prefix-map='$(CURDIR)=.'
 QVM_SOURCES := $(wildcard boards/virtual/qvm/*.c)
 HEADERS := $(wildcard boards/virtual/include/qvm/*.h boards/virtual/qvm/*.h boards/virtual/vdevs/*.h)
 VDEVS := ioapic 8259 timer8254 ser8250
@@ -44,11 +44,11 @@ $(VENV)/.complete: requirements.lock pyproject.toml | packages
 	@$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-build/virtual/qvm: $(QVM_SOURCES) $(HEADERS) | packages
+build/virtual/qvm: $(QVM_SOURCES) $(HEADERS) Makefile | packages
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -fvisibility=hidden -rdynamic -o $@ $(QVM_SOURCES) -ldl -pthread
 
-build/virtual/vdevs/vdev-%.so: boards/virtual/vdevs/%.c $$(wildcard boards/virtual/vdevs/$$*_*.c) $(HEADERS) | packages
+build/virtual/vdevs/vdev-%.so: boards/virtual/vdevs/%.c $$(wildcard boards/virtual/vdevs/$$*_*.c) $(HEADERS) Makefile | packages
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -shared -fPIC -Wl,--build-id -o $@ $(filter %.c,$^)
 

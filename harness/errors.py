@@ -7,6 +7,11 @@ the next step. `UseError` ends a run before anything is touched (pytest's exit s
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class HarnessError(Exception):
     """Base of every error the harness raises on purpose. `sentence` says what is wrong, `next_step` what to do about it."""
@@ -37,3 +42,34 @@ class DeviceError(HarnessError, AssertionError):
 
 class Inconclusive(HarnessError):
     """It was tried, but uncertainty, an unfit instrument or a too slow board allow no decision."""
+
+
+class CannotWrite(UseError):
+    """The system lets nobody, or not you, write where something is to be kept: a read-only or full file system, permissions."""
+
+
+_CURES = {
+    errno.EROFS: "that file system is read-only: use a checkout on another one",
+    errno.ENOSPC: "make room in {directory} and try again",
+    errno.EDQUOT: "make room in {directory} and try again",
+    errno.EACCES: "mend its permissions, or use a checkout of your own",
+    errno.EPERM: "mend its permissions, or use a checkout of your own",
+    errno.EEXIST: "remove it",
+    errno.ENOTDIR: "remove what is in the place of the directory",
+}
+
+
+def cure(error: OSError, directory: Path) -> str:
+    """The next step when a file below `directory` cannot be written; empty for an error that is none of the user's."""
+    return _CURES.get(error.errno or 0, "").format(directory=directory)
+
+
+@contextmanager
+def writing(directory: Path) -> Iterator[None]:
+    """Raises `CannotWrite` for an OSError that a user can do something about."""
+    try:
+        yield
+    except OSError as error:
+        if not (next_step := cure(error, directory)):
+            raise
+        raise CannotWrite(f"{error.filename or directory} cannot be written: {error.strerror}", next_step) from None

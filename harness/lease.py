@@ -6,6 +6,7 @@ record in the file says whom to ask, and means nothing once the lock is free.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import getpass
 import os
@@ -21,7 +22,7 @@ from typing import Literal
 import msgspec
 
 from harness.clock import SYSTEM, Clock
-from harness.errors import UseError
+from harness.errors import UseError, cure
 
 _LOOKS = 1000
 """How many who only look one may meet in a row before the bench is taken for taken."""
@@ -164,7 +165,8 @@ def _open(path: Path) -> int:
             with suppress(FileExistsError):
                 return _create(path)
     except OSError as error:
-        raise UseError(f"the lock file {path} cannot be opened: {error.strerror}", "mend its permissions or remove it") from None
+        next_step = cure(error, path.parent) if error.errno == errno.EROFS else "mend its permissions or remove it"
+        raise UseError(f"the lock file {path} cannot be opened: {error.strerror}", next_step) from None
 
 
 def _create(path: Path) -> int:

@@ -83,7 +83,9 @@ def _c_files(directory: Path) -> tuple[Path, ...]:
 
 def _compile(name: str, files: Sequence[Path], path: Path, board: Board) -> tuple[VdevFile, str]:
     include = [f"-I{board.root / board.build.headers}"] if board.build.headers else []
-    command = [*board.build.compiler, *include, "-o", str(path), *map(str, files)]
+    # An object does not tell where it was built, so that it can be known by its hash.
+    places = [f"-ffile-prefix-map={place}=." for place in (board.root, files[0].parent)]
+    command = [*board.build.compiler, *include, *places, "-o", str(path), *map(str, files)]
     try:
         done = subprocess.run(command, cwd=board.root, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     except OSError as error:

@@ -11,6 +11,8 @@ import pytest
 
 from boards.virtual import image
 from boards.virtual.image import disk, elf, kernel
+from boards.virtual.machine import state
+from harness.errors import CannotWrite, writing
 
 C_LIBRARY = "libc.so.6"
 
@@ -72,3 +74,15 @@ def test_a_disk_s_modes_are_the_same_whatever_the_umask(tmp_path: Path) -> None:
     for path in ("/", "/sbin", "/sbin/sshd"):
         shown = subprocess.run(["/sbin/debugfs", "-R", f"stat {path}", made], capture_output=True, text=True, check=True).stdout
         assert "Mode:  0755 " in shown
+
+
+def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    """Nobody makes a directory in /sys; below a file nobody does either; and /dev/full is a full disk."""
+    for place in (Path("/sys/harness"), tmp_path / "file" / "below"):
+        (tmp_path / "file").touch()
+        with pytest.raises(CannotWrite, match=rf"{place} cannot be written: .*; (mend|remove|that file system is read-only)"):
+            image.build(place, report=pytest.fail)
+        with pytest.raises(CannotWrite, match=rf"{place} cannot be written: "), state.opened(place):
+            pass
+    with pytest.raises(CannotWrite, match=rf"No space left on device; make room in {tmp_path} and try again"), writing(tmp_path):
+        Path("/dev/full").write_text("x")

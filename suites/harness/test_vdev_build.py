@@ -80,6 +80,15 @@ def test_a_directory_of_sources_is_a_vdev_of_its_name(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["vdev-mine.so"]
 
 
+def test_the_same_sources_give_the_same_object_in_any_directory(tmp_path: Path, board: Board) -> None:
+    """So a vdev can be known by its hash, whoever built it. A file's name in the source is part of that."""
+    for place in ("here", "elsewhere/and deep=er"):
+        write(tmp_path / place / "mine", 'vdev_logf(QL_QVM_INFO, vdp, "%s", __FILE__);')
+    first, second = (build(tmp_path / place / "mine", tmp_path / place / "out", board)[0] for place in ("here", "elsewhere/and deep=er"))
+    assert first.file.path.read_bytes() == second.file.path.read_bytes()
+    assert str(boardfile.checkout()).encode() not in first.file.path.read_bytes()
+
+
 def test_a_directory_of_directories_is_several_vdevs(tmp_path: Path, board: Board) -> None:
     write(tmp_path / "all" / "one")
     write(tmp_path / "all" / "two")

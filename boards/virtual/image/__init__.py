@@ -17,7 +17,7 @@ from pathlib import Path
 from boards.virtual.image import disk, recipe, tree
 from boards.virtual.image.kernel import extract
 from boards.virtual.tools import run
-from harness.errors import UseError
+from harness.errors import UseError, writing
 from harness.guest import debian, initrd, modules
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -54,7 +54,7 @@ class Image:
 
 def build(output: Path = DEFAULT_OUTPUT, *, report: Report) -> Image:
     """The image of the present sources; builds it when it is not there or when anything it is made of has changed."""
-    with _alone(output):
+    with writing(output), _alone(output):
         cache = BUILD / "cache" / "debian"
         kernel = debian.kernel_package(recipe.KERNEL_META, cache)
         names = [kernel, *{package for package, _ in recipe.PROGRAMS.values()}, *recipe.LIBRARIES]

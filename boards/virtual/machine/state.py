@@ -16,7 +16,7 @@ from pathlib import Path
 
 from boards.virtual.image.disk import make_empty
 from boards.virtual.tools import run
-from harness.errors import UseError
+from harness.errors import UseError, writing
 from harness.guest import initrd
 
 DISK_SIZE = 4 << 30
@@ -85,15 +85,18 @@ class State:
 @contextmanager
 def opened(directory: Path) -> Iterator[State]:
     """The state in `directory`, for one machine alone."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("a") as lock:
+    with writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "lock").open("a")
+    with lock:
         deadline = time.monotonic() + RELEASE_LIMIT
         while not _locked(lock.fileno()):
             if time.monotonic() > deadline:
                 raise StateInUse(f"another machine runs on {directory}", "end it, or choose another --name")
             time.sleep(0.02)
         state = State(directory)
-        state.prepare()
+        with writing(directory):
+            state.prepare()
         yield state
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from harness.boardfile import checkout
+from harness.errors import writing
 from harness.guest import debian, initrd, modules
 
 STABLE = ""
@@ -66,17 +67,19 @@ def build(
     """
     output = output or checkout() / "build" / "guests"
     cache = cache or checkout() / "build" / "cache" / "debian"
-    package = debian.kernel_package(meta_package(kernel), cache)
-    debs = debian.fetch([package, *dict.fromkeys(name for name, _ in PROGRAMS.values())], cache, report=report)
+    with writing(cache):
+        package = debian.kernel_package(meta_package(kernel), cache)
+        debs = debian.fetch([package, *dict.fromkeys(name for name, _ in PROGRAMS.values())], cache, report=report)
     manifest = output / f"linux-{_key(debs)}.json"
     found = _read(manifest)
     if found is not None:
         return found
     report(f"building the Linux guest from {package}")
-    output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".linux-", dir=output) as scratch:
-        images = _build(package, debs, Path(scratch), output)
-    _replace(manifest, msgspec.json.format(msgspec.json.encode(images, enc_hook=lambda path: path.name)))
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".linux-", dir=output) as scratch:
+            images = _build(package, debs, Path(scratch), output)
+        _replace(manifest, msgspec.json.format(msgspec.json.encode(images, enc_hook=lambda path: path.name)))
     return images
 
 
