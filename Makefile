@@ -3,6 +3,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
+ifneq (,$(findstring $$,$(CURDIR))$(findstring :,$(CURDIR))$(findstring ',$(CURDIR)))
+$(error the path $(CURDIR) has one of $$ : ' in it, which a shell or Python takes for something else; move the checkout)
+endif
+
 BOARD ?= virtual-x86_64
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -12,7 +16,7 @@ PACKAGES := qemu-system-x86 cpio lz4 e2fsprogs openssh-client gcc libc6-dev mksh
 MISSING = $(shell for p in $(PACKAGES) $(VENV_PACKAGE); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
 SYSTEM_PYTHON := $(shell command -v python3.11 || command -v python3)
 VENV_PACKAGE := $(shell $(SYSTEM_PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv)
-SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo || echo none)
 
 CC := gcc
 CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -Iboards/virtual/include -ffile-prefix-map='$(CURDIR)=.'
@@ -32,17 +36,26 @@ setup: packages $(VENV)/.complete build/virtual/qvm $(VDEV_OBJECTS)
 
 packages:
 	@missing="$(strip $(MISSING))"; if [ -n "$$missing" ]; then \
+	    if [ "$(SUDO)" = none ]; then \
+	        echo "Debian packages are missing, and there is no sudo to install them with; as root: apt-get install $$missing" >&2; exit 1; \
+	    fi; \
 	    echo "installing Debian packages: $$missing"; \
 	    $(SUDO) apt-get update -q && \
 	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; \
 	fi
 
+# A virtual environment works only where it was made; in a checkout that was copied or moved it is made anew.
+ifneq ($(shell cat $(VENV)/.complete 2>/dev/null),$(CURDIR))
+.PHONY: $(VENV)/.complete
+endif
+
 $(VENV)/.complete: requirements.lock pyproject.toml | packages
 	@echo "making the virtual environment in $(VENV)"
+	@[ "$$(cat $@ 2>/dev/null)" = '$(CURDIR)' ] || rm -rf $(VENV)
 	@$(SYSTEM_PYTHON) -m venv $(VENV)
 	@$(PYTHON) -m pip install --disable-pip-version-check --progress-bar off --require-hashes -r requirements.lock | { grep -E '^(Collecting|Installing)' || true; }
 	@$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
-	@touch $@
+	@echo '$(CURDIR)' >$@
 
 build/virtual/qvm: $(QVM_SOURCES) $(HEADERS) Makefile | packages
 	@mkdir -p $(@D)
