@@ -6,6 +6,7 @@ wants newer packages empties the cache. apt itself checks every download against
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -43,9 +44,14 @@ def fetch(packages: Iterable[str], cache: Path, *, report: Report) -> dict[str, 
 def unpack(deb: Path, into: Path) -> None:
     """Unpacks the files of one package below `into`; runs none of its scripts."""
     into.mkdir(parents=True, exist_ok=True)
-    result = subprocess.run(["dpkg", "-x", deb, into], capture_output=True, text=True, check=False)
+    words = {**os.environ, "LC_ALL": "C"}
+    result = subprocess.run(["dpkg", "-x", deb, into], env=words, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise PackagesMissing(f"{deb} cannot be unpacked", "remove it and try again", evidence=result.stderr)
+        last = "".join(result.stderr.splitlines()[-1:])
+        if (full := os.strerror(errno.ENOSPC)) in result.stderr:
+            disk = next(place for place in [into, *into.resolve().parents] if place.is_mount())
+            raise PackagesMissing(f"{deb} cannot be unpacked: {full}", f"make room on the disk at {disk} and try again", evidence=last)
+        raise PackagesMissing(f"{deb} cannot be unpacked", "remove it and try again", evidence=last)
 
 
 def kernel_package(meta: str, cache: Path | None = None) -> str:
@@ -113,7 +119,7 @@ def _apt(program: str, *arguments: str, directory: Path | None = None) -> str:
     if result.returncode:
         raise PackagesMissing(
             f"apt cannot get {' '.join(a for a in arguments if not a.startswith('-') and a not in ('download', 'show'))}",
-            "run `apt-get update` (as root) and try again",
+            "run `apt-get update` (as root) and try again; if that changes nothing, this release has no such package",
             evidence="\n".join(line for line in result.stderr.splitlines() if line.startswith("E:")),
         )
     return result.stdout

@@ -58,7 +58,7 @@ def test_without_root_and_sudo_the_missing_packages_are_named(tmp_path: Path) ->
         (programs / name).symlink_to(shutil.which(name) or name)
     (programs / "id").write_text("#!/bin/bash\necho 1000\n")
     (programs / "id").chmod(0o755)
-    ended = make(copied(tmp_path / "here"), "packages", "PACKAGES=no-such-a no-such-b", "VENV_PACKAGE=", PATH=str(programs))
+    ended = make(copied(tmp_path / "here"), "packages", "PACKAGES=no-such-a no-such-b", "SYSTEM_PYTHON=true", PATH=str(programs))
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[0] == (
         "Debian packages are missing, and there is no sudo to install them with; as root: apt-get install no-such-a no-such-b"

@@ -89,7 +89,7 @@ def test_an_unknown_package_is_one_sentence_with_apts_own_words(tmp_path: Path) 
     with pytest.raises(PackagesMissing) as caught:
         debian.fetch(["one", "nonsuch"], tmp_path / "cache", report=print)
     assert str(caught.value).splitlines() == [
-        "apt cannot get one nonsuch; run `apt-get update` (as root) and try again",
+        "apt cannot get one nonsuch; run `apt-get update` (as root) and try again; if that changes nothing, this release has no such package",
         "E: Unable to locate package nonsuch",
     ]
 
@@ -105,6 +105,29 @@ def test_a_file_that_is_no_package_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.deb").write_bytes(b"nonsense")
     with pytest.raises(PackagesMissing, match=r"x\.deb cannot be unpacked; remove it"):
         debian.unpack(tmp_path / "x.deb", tmp_path / "tree")
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real program's words on a disk of a few pages; tar has one for every file."""
+    (tmp_path / "dpkg").write_text(
+        "#!/bin/sh\nfor file in 1 2 3; do echo \"tar: ./$file: Cannot write: No space left on device\" >&2; done\n"
+        "echo 'dpkg-deb: error: tar subprocess returned error exit status 2' >&2; exit 2\n"
+    )
+    (tmp_path / "dpkg").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(PackagesMissing) as caught:
+        debian.unpack(tmp_path / "x.deb", tmp_path / "tree")
+    disk = next(place for place in tmp_path.parents if place.is_mount())
+    assert str(caught.value).splitlines() == [
+        f"{tmp_path / 'x.deb'} cannot be unpacked: No space left on device; make room on the disk at {disk} and try again",
+        "dpkg-deb: error: tar subprocess returned error exit status 2",
+    ]
+
+
+@pytest.mark.usefixtures("apt")
+def test_a_kernel_that_debian_has_not_is_told_apart_from_old_lists(tmp_path: Path) -> None:
+    with pytest.raises(PackagesMissing, match=r"linux-image-9\.9-cloud-amd64; .*`apt-get update`.*this release has no such package"):
+        debian.kernel_package("linux-image-9.9-cloud-amd64", tmp_path / "cache")
 
 
 def make_tree(root: Path, names: list[str]) -> Path:
