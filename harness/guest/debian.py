@@ -119,7 +119,7 @@ def _apt(program: str, *arguments: str, directory: Path | None = None) -> str:
     if result.returncode:
         raise PackagesMissing(
             f"apt cannot get {' '.join(a for a in arguments if not a.startswith('-') and a not in ('download', 'show'))}",
-            "run `apt-get update` (as root) and try again; if that changes nothing, this release has no such package",
+            "run `apt-get update` (as root) and try again; if it stays so, this release has no such package",
             evidence="\n".join(line for line in result.stderr.splitlines() if line.startswith("E:")),
         )
     return result.stdout

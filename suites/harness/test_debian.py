@@ -89,7 +89,7 @@ def test_an_unknown_package_is_one_sentence_with_apts_own_words(tmp_path: Path) 
     with pytest.raises(PackagesMissing) as caught:
         debian.fetch(["one", "nonsuch"], tmp_path / "cache", report=print)
     assert str(caught.value).splitlines() == [
-        "apt cannot get one nonsuch; run `apt-get update` (as root) and try again; if that changes nothing, this release has no such package",
+        "apt cannot get one nonsuch; run `apt-get update` (as root) and try again; if it stays so, this release has no such package",
         "E: Unable to locate package nonsuch",
     ]
 
@@ -110,7 +110,7 @@ def test_a_file_that_is_no_package_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real program's words on a disk of a few pages; tar has one for every file."""
     (tmp_path / "dpkg").write_text(
-        "#!/bin/sh\nfor file in 1 2 3; do echo \"tar: ./$file: Cannot write: No space left on device\" >&2; done\n"
+        '#!/bin/sh\nfor file in 1 2 3; do echo "tar: ./$file: Cannot write: No space left on device" >&2; done\n'
         "echo 'dpkg-deb: error: tar subprocess returned error exit status 2' >&2; exit 2\n"
     )
     (tmp_path / "dpkg").chmod(0o755)
