@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from suites.harness.qvm_local import SANITIZER_OPTIONS, furnish
-from suites.harness.test_qvm_configuration import BAD, GOOD, HEAD
+from suites.harness.test_qvm_configuration import BAD, GOOD, HEAD, PIC
 
 FILES = int(os.environ.get("HARNESS_FILES", "1000"))
 """`make soak` reads a hundred times as many."""
@@ -78,6 +78,14 @@ def damaged(draw: some.DrawFn) -> bytes:
 def test_the_reader_reads_what_is_right(parser: Parser) -> None:
     """So that the test below cannot pass on a reader that refuses everything."""
     assert parser.read(("\n".join(HEAD)).encode()) == (0, b"")
+
+
+def test_a_refused_file_leaves_nothing_behind(parser: Parser) -> None:
+    """Found by a damaged file: what `hostdev` named before it was named again stayed allocated when the next option was refused."""
+    text = "\n".join((*HEAD, PIC, "vdev ser8250 hostdev >- hostdev >- intr nobody:4")) + "\n"
+    status, said = parser.read(text.encode())
+    assert status in (64, 65), said
+    assert b"no vdev has the name" in said
 
 
 @settings(max_examples=FILES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

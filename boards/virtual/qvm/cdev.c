@@ -33,17 +33,23 @@ int cdev_setup(struct vdev_s *vdp, struct cdev_state *cdp, int8_t input_code, in
 
 /* --- Options -------------------------------------------------------------- */
 
+/* Each end has a copy of its own; the last `hostdev` for it counts. */
+static void name_end(struct host_device *end, const char *text)
+{
+    free((char *)end->name);
+    end->name = copy_text(text, strlen(text));
+}
+
 static int set_hostdev(struct cdev_private *cd, const char *text)
 {
     char direction = *text == '<' || *text == '>' ? *text++ : '\0';
 
     if (*text == '\0')
         return EINVAL;
-    const char *name = copy_text(text, strlen(text));
     if (direction != '>')
-        cd->in.name = name;
+        name_end(&cd->in, text);
     if (direction != '<')
-        cd->out.name = name;
+        name_end(&cd->out, text);
     return EOK;
 }
 
