@@ -42,7 +42,7 @@ void terminal_make_raw(int file, bool for_people)
         saved[n].settings = settings;
         atomic_store(&saved_count, n + 1);
     }
-    settings.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXOFF | INPCK);
+    settings.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON | IXOFF | INPCK);
     settings.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN);
     settings.c_cc[VMIN] = 1;
     settings.c_cc[VTIME] = 0;
