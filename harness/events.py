@@ -1,7 +1,7 @@
 """The stream every layer reports to. The journal and the terminal only listen to it.
 
 An event is a name in the form `layer.what` (`power.on`, `console.noise`, `vdev.deployed`) and a flat set of JSON values.
-A listener that fails must not break the layer that reports: its exception ends the run, at the call of `emit`.
+A listener must not raise: whoever reports may be in the middle of switching a board off.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from _pytest.outcomes import Exit
 
 from harness import DEFAULT_BOARD
 from harness.errors import HarnessError, UseError
@@ -66,13 +67,18 @@ def pytest_configure(config: pytest.Config) -> None:
         _take_interrupts()
         with _use_errors():
             boardfile.load(_board_name(config))
+    if config.getoption("--vdev-option"):
+        from harness.bench import Plan
+
+        with _use_errors():
+            Plan.parse(config.getoption("--vdev-option"))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     items = [item for item in session.items if _needs_bench(item)]
-    if not items or any(getattr(config.option, name, False) for name in LOOKING):
+    if not items or any(getattr(config.option, name, False) for name in LOOKING) or hasattr(config, "workerinput"):
         return
     with _use_errors():
         _begin(config, items)
@@ -127,6 +133,15 @@ class Interrupted(KeyboardInterrupt):
     __module__ = "builtins"  # pytest shows the name with its module, unless it is this one
 
 
+class Refused(Exit):
+    """The bench is on already, and only there it showed that the run was asked for wrongly: it ends, with pytest's status 4."""
+
+    __module__ = "builtins"  # as above
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, pytest.ExitCode.USAGE_ERROR)
+
+
 ENDINGS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP, the terminal is gone"}
 
 
@@ -147,6 +162,14 @@ class _LeaveSafe:
         """From here on the bench is being left safe; a second Ctrl-C would only cut that short."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Without a journal nothing is begun."""
+    run = item.config.stash.get(RUN, None)
+    if run is not None and run.journal.failure is not None and item.nodeid in run.outcomes:
+        raise run.journal.failure.with_traceback(None)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -27,6 +28,9 @@ class Verdict(StrEnum):
 
 SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+"""What a disk of the lab controller does, and no device."""
+
 EXIT_INFRA = 10
 EXIT_INCONCLUSIVE = 11
 
@@ -37,10 +41,10 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def of_exception(error: BaseException) -> Verdict:
-    """What an exception that ended a test says. What is not one of the harness's own families speaks about the device."""
+    """What an exception that ended a test says. What is neither one of the harness's own families nor a disk speaks about the device."""
     if isinstance(error, Inconclusive):
         return Verdict.INCONCLUSIVE
-    if isinstance(error, BenchError | UseError):
+    if isinstance(error, BenchError | UseError) or (isinstance(error, OSError) and error.errno in DISK):
         return Verdict.INFRA
     return Verdict.FAILED
 

@@ -48,7 +48,12 @@ class Plan:
         found = boardfile.load(board)
         directory = Path(vdevs) if vdevs else found.root / found.vdevs.directory if found.vdevs.directory else None
         files = collect(directory, found) if directory else ()
-        return cls(found, files, tuple(_for_a_known_vdev(VdevOption.parse(text)) for text in options))
+        return cls(found, files, cls.parse(options))
+
+    @staticmethod
+    def parse(options: Sequence[str]) -> tuple[VdevOption, ...]:
+        """What `--vdev-option` may say. Raises `UseError`."""
+        return tuple(_for_a_known_vdev(VdevOption.parse(text)) for text in options)
 
     def hosts_own(self) -> list[str]:
         """The vdevs of the run's VMs that are not under test: the host's own are used."""

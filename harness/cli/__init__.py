@@ -41,6 +41,9 @@ def main() -> None:
     except HarnessError as error:
         sys.stderr.write(f"harness: {error}\n")
         raise SystemExit(USED_WRONG if isinstance(error, UseError) else NOT_DONE) from None
+    except OSError as error:
+        sys.stderr.write(f"harness: {error.filename or 'the output'}: {error.strerror}; make room, or let it go elsewhere\n")
+        raise SystemExit(NOT_DONE) from None
 
 
 def _version(wanted: bool) -> None:

@@ -1,11 +1,12 @@
 """The journal of a run: one JSON object a line, one line an event. It is the truth every report is made from.
 
-The invariant: an event is in the file, whole, before `emit` returns. A run that is killed leaves at most its last line cut, and
-the reader says so instead of stumbling.
+The invariant: an event is in the file, whole, before `emit` returns, or `failure` says why not. A run that is killed leaves at most its
+last line cut, and the reader says so instead of stumbling.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.failure: BenchError | None = None
+        """Why nothing is written down any more. A run without evidence is none: its next test is not begun."""
         self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         self._end_cut_line()
 
@@ -39,19 +42,22 @@ class Journal:
         return events.listen(self.write)
 
     def write(self, event: Event) -> None:
-        """Appends one event. Raises `BenchError` when the disk does not take it: a run without evidence is none."""
+        """Appends one event. What the disk does not take is in `failure`, not raised: whoever reports may be switching a board off."""
         line = _encode(event) + b"\n"
         try:
-            while line:
+            while line and self.failure is None:
                 line = line[os.write(self._descriptor, line) :]
         except OSError as error:
-            raise BenchError(f"the journal {self.path} cannot be written: {error.strerror}", "make room and run again") from error
+            self.failure = BenchError(
+                f"the journal {self.path} cannot be written: {error.strerror}", "make room on its disk, or give another --run-directory"
+            )
 
     def close(self) -> None:
         """Makes the file outlive a crash of the machine, and closes it. Harmless when repeated."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            os.fsync(descriptor)
+            with contextlib.suppress(OSError):  # a full disk was told before
+                os.fsync(descriptor)
             os.close(descriptor)
 
     def __enter__(self) -> Journal:

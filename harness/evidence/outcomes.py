@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from harness.errors import BenchError, HarnessError
-from harness.verdict import Verdict, of_exception, worst
+from harness.verdict import SEVERITY, Verdict, of_exception, worst
 
 LINE_WORDS = {verdict: verdict.value for verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.SKIPPED)}
 """How a specification line can have ended, for those who count; what broke or was never begun was not tried."""
@@ -31,6 +31,9 @@ class Outcome:
     evidence: tuple[str, ...] = ()
     """The last lines of what was seen when the bench misbehaved."""
     seconds: float = 0.0
+    begun: bool = False
+    told: bool = False
+    """Whether the journal has its verdict."""
 
     @property
     def suite(self) -> str:
@@ -70,6 +73,8 @@ class Outcomes:
             return Verdict.SKIPPED, skipped
         if error is None:
             return Verdict.PASSED, ""
+        if isinstance(error, BaseExceptionGroup):  # several fixtures failed in one tear-down
+            return max((self.classify(phase, one) for one in error.exceptions), key=lambda found: SEVERITY[found[0]])
         sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
         if any(error is cause for cause in self._causes):
             return Verdict.BLOCKED, sentence

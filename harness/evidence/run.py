@@ -14,7 +14,7 @@ from harness.events import Events
 from harness.evidence.journal import PLANNED, VERDICT, Journal
 from harness.evidence.outcomes import Outcome, Outcomes
 from harness.evidence.rundir import RunDirectory
-from harness.verdict import Verdict, exit_status
+from harness.verdict import EXIT_INFRA, SEVERITY, Verdict, exit_status, worst
 
 EVIDENCE_LINES = 8
 """How much of what was seen a person wants to see at once."""
@@ -76,6 +76,7 @@ class Run:
 
     def begin_test(self, test: str) -> None:
         outcome = self.outcomes[test]
+        outcome.begun = True
         self._begins = {name: console.offset for name, console in self.consoles.items()}
         self.events.emit("test.running", test=test, lines=outcome.lines, judge=outcome.judge)
 
@@ -88,8 +89,9 @@ class Run:
         """Notes how set-up, call or tear-down of a test ended; the verdict of that phase and its sentence."""
         outcome = self.outcomes[test]
         verdict, sentence = self.outcomes.classify(phase, error, skipped)
+        if sentence and (not outcome.sentence or SEVERITY[verdict] > SEVERITY[worst(outcome.phases.values())]):
+            outcome.sentence = sentence
         outcome.phases[phase] = verdict
-        outcome.sentence = outcome.sentence or sentence
         if isinstance(error, HarnessError) and not outcome.evidence:
             outcome.evidence = tuple(error.evidence.splitlines()[-EVIDENCE_LINES:])
         outcome.seconds += seconds
@@ -97,8 +99,11 @@ class Run:
 
     def end_test(self, test: str) -> None:
         outcome = self.outcomes[test]
+        if outcome.told:
+            return
+        outcome.told = True
         if outcome.verdict is Verdict.NOT_RUN:
-            outcome.sentence = "interrupted" if outcome.phases else "the run ended before it"
+            outcome.sentence = "interrupted" if outcome.begun else "the run ended before it"
         self.events.emit(
             VERDICT,
             test=test,
@@ -115,13 +120,13 @@ class Run:
         self.events.emit("bench.lacks", feature=feature)
 
     def exit_status(self) -> int:
-        return exit_status(outcome.verdict for outcome in self.outcomes)
+        status = exit_status(outcome.verdict for outcome in self.outcomes)
+        return EXIT_INFRA if self.journal.failure and status != 1 else status
 
     def finish(self, status: int) -> None:
         """Tests that never started get their verdict, then the lines and the status."""
         for outcome in self.outcomes:
-            if not outcome.phases:
-                self.end_test(outcome.test)
+            self.end_test(outcome.test)
         self.events.emit(
             "run.end",
             status=status,

@@ -7,6 +7,7 @@ registered here, by the same parts, when the run begins. The journal stays the t
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import allure
@@ -23,12 +24,36 @@ def start(config: pytest.Config, directory: Path, events: Events) -> None:
     """Writes results into `directory` from now on, unless the user gave `--alluredir` (then that one is used)."""
     if not config.option.allure_report_dir:
         config.option.allure_report_dir = str(directory)
-        for plugin in (AllureListener(config), AllureFileLogger(str(directory), clean=False)):
+        for plugin in (AllureListener(config), _Files(str(directory), clean=False)):
             allure_commons.plugin_manager.register(plugin)
             config.add_cleanup(_unregister(plugin))
             if isinstance(plugin, AllureListener):
                 config.pluginmanager.register(plugin, "allure_listener")
     config.add_cleanup(events.listen(Steps()))
+
+
+class _Files(AllureFileLogger):
+    """A disk that takes no more loses results, and nothing else."""
+
+    @allure_commons.hookimpl
+    def report_result(self, result: object) -> None:
+        with suppress(OSError):
+            super().report_result(result)
+
+    @allure_commons.hookimpl
+    def report_container(self, container: object) -> None:
+        with suppress(OSError):
+            super().report_container(container)
+
+    @allure_commons.hookimpl
+    def report_attached_file(self, source: str, file_name: str) -> None:
+        with suppress(OSError):
+            super().report_attached_file(source, file_name)
+
+    @allure_commons.hookimpl
+    def report_attached_data(self, body: bytes | str, file_name: str) -> None:
+        with suppress(OSError):
+            super().report_attached_data(body, file_name)
 
 
 def _unregister(plugin: object) -> Callable[[], None]:
@@ -70,9 +95,10 @@ def attach(name: str, data: bytes | str, kind: str = "text/plain") -> None:
 
 def write_environment(directory: Path, facts: dict[str, str]) -> None:
     """The `environment.properties` of a result directory."""
-    directory.mkdir(parents=True, exist_ok=True)
     lines = (f"{key.replace(' ', '.')}={value}" for key, value in facts.items())
-    (directory / "environment.properties").write_text("\n".join(lines) + "\n")
+    with suppress(OSError):
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "environment.properties").write_text("\n".join(lines) + "\n")
 
 
 def label(lines: tuple[str, ...], judge: str, board: str) -> None:

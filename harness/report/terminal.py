@@ -16,6 +16,9 @@ from harness.verdict import Verdict
 QUIET_SECONDS = 2.0
 """Nothing may stay silent for longer than this."""
 
+OPTIONS_SHOWN = 10
+"""The journal has all of them."""
+
 SPOKEN = {
     "launch": "starting the board's program",
     "power.on": "power on",
@@ -78,7 +81,8 @@ def header(plan: Plan) -> list[str]:
     lines += [f"vdev: {vdev.name:<12} sha256 {vdev.sha256[:16]}…  {near(vdev.path)}" for vdev in plan.vdevs]
     lines += [f"vdev: {name:<12} the host's own" for name in plan.hosts_own()]
     if plan.options:
-        lines.append(f"vdev options: {' '.join(str(option) for option in plan.options)}")
+        more = f" and {len(plan.options) - OPTIONS_SHOWN} more" if len(plan.options) > OPTIONS_SHOWN else ""
+        lines.append(f"vdev options: {' '.join(str(option) for option in plan.options[:OPTIONS_SHOWN])}{more}")
     return lines
 
 
@@ -116,16 +120,22 @@ def summary(reporter: pytest.TerminalReporter, run: Run) -> None:
                 reporter.write_line(f"{'':<15}{line}", light=True)
     for (verdict, cause), number in grouped.items():
         reporter.write_line(f"{verdict.value:<12} {number} {'test' if number == 1 else 'tests'}: {cause}", bold=True, yellow=True)
+    _totals(reporter, counts, answers, unmarked)
+    for (suite, judge), ended in outcomes.counts().items():
+        reporter.write_line(f"lines of {suite} by {judge}: {', '.join(f'{count} {word}' for word, count in ended.items())}")
+    if run.journal.failure:
+        reporter.write_line(f"no evidence from there on: {run.journal.failure}", bold=True, red=True)
+    if run.lacking:
+        reporter.write_line(f"the board lacks: {', '.join(run.lacking)} (boards/README.md)")
+    reporter.write_line(f"evidence: {near(run.directory.path)} (journal.jsonl, allure/, consoles/, vm/, vdevs.json)")
+
+
+def _totals(reporter: pytest.TerminalReporter, counts: dict[Verdict, int], answers: int, unmarked: int) -> None:
     if answers:
         reporter.write_line(f"{answers} {'answer' if answers == 1 else 'answers'} recorded, nobody judged by them (-v shows them here)")
     if unmarked:
         reporter.write_line(f"{unmarked} skipped {'test' if unmarked == 1 else 'tests'} without a specification line (-v shows them here)")
     reporter.write_line(", ".join(f"{count} {verdict.value}" for verdict, count in sorted(counts.items(), key=lambda pair: pair[0])))
-    for (suite, judge), ended in outcomes.counts().items():
-        reporter.write_line(f"lines of {suite} by {judge}: {', '.join(f'{count} {word}' for word, count in ended.items())}")
-    if run.lacking:
-        reporter.write_line(f"the board lacks: {', '.join(run.lacking)} (boards/README.md)")
-    reporter.write_line(f"evidence: {near(run.directory.path)} (journal.jsonl, allure/, consoles/, vm/, vdevs.json)")
 
 
 def near(path: Path) -> str:

@@ -20,6 +20,9 @@ def collect(directory: Path, board: Board | None = None) -> tuple[VdevFile, ...]
     if not directory.is_dir():
         raise NotAVdev(directory, "is not a directory", "give --vdevs the directory that holds the vdev-NAME.so files")
     paths = sorted(path for path in directory.iterdir() if path.name.startswith("vdev-") and path.name.endswith(".so"))
+    for path in paths:
+        if path.exists() and not path.is_file():
+            raise NotAVdev(path, "is no file", "take it out of the directory, or give --vdevs another one")
     if not paths:
         raise NotAVdev(directory, "holds no vdev-NAME.so", "build the vdevs first, or give --vdevs another directory")
     files = tuple(VdevFile.read(path, board.board.arch if board else None) for path in paths)

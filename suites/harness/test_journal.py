@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.boardfile import checkout
-from harness.errors import BenchError, UseError
+from harness.errors import UseError
 from harness.events import Event, Events
 from harness.evidence.journal import DAMAGED, PLANNED, VERDICT, Journal, read, without_verdict
 from harness.evidence.rundir import RunDirectory
@@ -149,11 +149,17 @@ def test_lines_from_several_threads_stay_whole(path: Path) -> None:
         assert [event.fields["number"] for event in events if event.name == name] == list(range(50))
 
 
-def test_a_disk_that_takes_nothing_ends_the_run_with_a_sentence() -> None:
+def test_a_disk_that_takes_nothing_is_remembered_and_stops_nobody() -> None:
+    """Whoever reports may be switching a board off."""
     stream, journal = Events(), Journal(Path("/dev/full"))
     journal.listen(stream)
-    with pytest.raises(BenchError, match="/dev/full cannot be written: No space left on device; make room"):
-        stream.emit("one")
+    stream.emit("one")
+    stream.emit("two")
+    assert journal.failure is not None
+    assert str(journal.failure) == (
+        "the journal /dev/full cannot be written: No space left on device; make room on its disk, or give another --run-directory"
+    )
+    journal.close()
 
 
 def test_planned_tests_without_a_verdict_are_known(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from harness.errors import BenchError, DeviceError, Inconclusive
@@ -28,6 +30,9 @@ def outcomes(*tests: str) -> Outcomes:
         ("setup", DeviceError("guest does not boot"), Verdict.FAILED),
         ("setup", KeyError("a mistake in a fixture says nothing of the device"), Verdict.INFRA),
         ("teardown", KeyError("the same"), Verdict.INFRA),
+        ("teardown", ExceptionGroup("two fixtures", [BenchError("no power"), DeviceError("qvm is stuck")]), Verdict.FAILED),
+        ("call", OSError(errno.ENOSPC, "No space left on device"), Verdict.INFRA),
+        ("call", OSError(errno.ENXIO, "what a device may do"), Verdict.FAILED),
     ],
 )
 def test_what_ended_a_phase_decides(phase: str, error: BaseException | None, verdict: Verdict) -> None:
@@ -40,6 +45,13 @@ def test_the_same_cause_met_again_blocks() -> None:
     assert made.classify("setup", cause)[0] is Verdict.INFRA
     assert made.classify("setup", cause) == (Verdict.BLOCKED, "console silent; check the cable")
     assert made.classify("setup", BenchError("console silent"))[0] is Verdict.INFRA
+
+
+def test_a_known_cause_among_others_blocks() -> None:
+    """Several fixtures that end after the host was lost all tell of it."""
+    made, cause = outcomes("a", "b"), BenchError("the host is gone")
+    made.classify("call", cause)
+    assert made.classify("teardown", ExceptionGroup("two fixtures", [cause, cause])) == (Verdict.BLOCKED, "the host is gone")
 
 
 def test_a_test_has_the_worst_verdict_of_its_phases() -> None:

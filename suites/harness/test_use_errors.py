@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -145,3 +146,20 @@ def test_who_only_looks_begins_no_run(option: str) -> None:
     ended = run(option, "suites/bench/test_host.py")
     assert ended.status == 0, ended.output
     assert _runs() == before
+
+
+def test_an_option_for_no_vdev_is_refused_without_a_run() -> None:
+    assert "no vdev timer8253 is in any VM of this run" in refused("--vdev-option=timer8253:defect=x", "--collect-only")
+
+
+def test_what_looks_like_a_vdev_and_is_no_file_is_refused(tmp_path: Path) -> None:
+    """Opening a FIFO waits for somebody who writes."""
+    os.mkfifo(tmp_path / "vdev-z.so")
+    assert "vdev-z.so is no file; take it out of the directory" in refused(f"--vdevs={tmp_path}", "suites/bench")
+
+
+def test_many_options_are_one_readable_line(tmp_path: Path) -> None:
+    """The refusal is qvm's own; the header stays short."""
+    options = [f"--vdev-option=ser8250:batch={number}" for number in range(100)]
+    ended = run(f"--run-directory={tmp_path}", *options, "--board=virtual-x86_64", "suites/qnx")
+    assert "and 90 more" in ended.output, ended.output
