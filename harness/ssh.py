@@ -2,7 +2,8 @@
 
 The master is a child that dies with this process, however this process ends. No call that goes through it may open a connection of
 its own (`ProxyCommand=false`): with the master gone it fails at once instead of falling back in silence. The user's own ssh
-configuration is honoured; what the board file says comes before it.
+configuration is honoured unless the board file says otherwise (`ssh.config`); what the board file says comes before it, and so does what
+a connection without a person at it is (`UNATTENDED`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ LOST = 255
 ALIVE_SECONDS = 3
 ALIVE_COUNT = 3
 """A dead link is noticed within their product."""
+UNATTENDED = ("BatchMode=yes", "RequestTTY=no", "RemoteCommand=none", "ForwardX11=no", "ForwardAgent=no")
+"""Options whatever the user's configuration has for his own sessions."""
 PAUSE = 0.2
 """Seconds between two tries; a board that boots refuses at once, and each try is a process."""
 PRIVATE = "harness-ssh-"
@@ -94,7 +97,7 @@ class SshConnection:
             self._events.emit("ssh.refused", reason=refusal)
             threading.Event().wait(min(PAUSE, deadline.remaining))
         raise SshUnreachable(
-            f"{self._board}: no SSH server let us in at {self._place} within {deadline.seconds:g} s ({refusal or 'no answer'})",
+            f"{self._board}: no SSH server let us in at {self._place} within {deadline.seconds:g} s ({_one_line(refusal) or 'no answer'})",
             "check the network, ssh.host and ssh.port, and that sshd runs on the host",
         )
 
@@ -194,8 +197,8 @@ class SshConnection:
         else:
             self._known_hosts.parent.mkdir(parents=True, exist_ok=True)
         options = [
-            "BatchMode=yes",
-            f"ControlPath={self._socket}",
+            *UNATTENDED,
+            f"ControlPath={_option_path(self._socket)}",
             "ControlPersist=no",
             f"ServerAliveInterval={ALIVE_SECONDS}",
             f"ServerAliveCountMax={ALIVE_COUNT}",
@@ -206,7 +209,8 @@ class SshConnection:
             *([f"IdentityFile={_option_path(Path(settings.identity))}", "IdentitiesOnly=yes"] if settings.identity else []),
             *settings.options,
         ]
-        return ["-p", str(settings.port), *(word for option in options for word in ("-o", option))]
+        configuration = ["-F", "none"] if settings.config == "none" else []
+        return [*configuration, "-p", str(settings.port), *(word for option in options for word in ("-o", option))]
 
     def _through_master(self) -> list[str]:
         return ["-o", "ProxyCommand=false", "-o", "ControlMaster=no", *self._options()]
@@ -298,6 +302,11 @@ def _first_line(stream: IO[bytes]) -> bytes:
 def _last_line(said: bytes) -> str:
     lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
     return lines[-1].strip() if lines else "it said nothing"
+
+
+def _one_line(said: str) -> str:
+    """All lines of what was said as one; the first may be the reason, or the last."""
+    return ", ".join(line.strip() for line in said.splitlines() if line.strip())
 
 
 def _option_path(path: Path) -> str:

@@ -76,6 +76,8 @@ class Ssh(Table, frozen=True):
     """`ssh-ed25519 AAAA…` to pin; empty: the first key seen is kept."""
     keys: Literal["kept", "per boot"] = "kept"
     """How long the host's keys live. Where they lie in RAM and nothing is pinned, the first key seen holds until the host is left."""
+    config: Literal["user", "none"] = "user"
+    """Whose ssh configuration holds beside this table: the user's and this machine's, which may know the way to a bench, or nobody's."""
     options: tuple[str, ...] = ()
     """Further `-o` options."""
 

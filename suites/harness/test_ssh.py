@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -237,12 +239,57 @@ def test_a_long_temporary_directory_is_no_obstacle(server: Server, tmp_path: Pat
         assert ssh.run_text("echo in", 10).stdout == b"in\n"
 
 
+def test_a_temporary_directory_with_blanks_and_tokens(server: Server, short_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To ssh's options a blank is the end of a value and `%p` the port."""
+    odd = short_path / "my %p 100%"
+    odd.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(odd))
+    with connection(server) as ssh:
+        ssh.connect(soon())
+        (odd / "file").write_bytes(b"x")
+        ssh.put({odd / "file": f"{odd}/copy"}, 10)
+        ssh.scp(str(odd / "file"), ssh.remote(f"{odd}/again"), 10)
+        assert ssh.run_text("echo in", 10).stdout == b"in\n"
+        assert any(path.name == "master" for path in odd.rglob("*")), "the control socket lies elsewhere"
+
+
 def test_an_identity_in_a_path_with_blanks(server: Server, tmp_path: Path) -> None:
     identity = tmp_path / "my key 100%"
     identity.write_bytes(Path(server.identity).read_bytes())
     identity.chmod(0o600)
     with connection(server, identity=str(identity)) as ssh:
         ssh.connect(soon())
+
+
+@pytest.fixture
+def users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What an `ssh` first on the PATH takes for the user's own configuration; ssh itself finds that by the user, not by any variable."""
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/config "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return tmp_path / "config"
+
+
+def test_what_the_user_does_for_sessions_of_his_own_is_no_obstacle(server: Server, users: Path) -> None:
+    users.write_text("Host *\nRequestTTY force\nRemoteCommand exit 3\nForwardX11 yes\nForwardAgent yes\n")
+    with connection(server) as ssh:
+        ssh.connect(soon())
+        result = ssh.run_text("echo out; echo err >&2", 10)
+    assert (result.status, result.stdout, result.stderr) == (0, b"out\n", b"err\n")
+
+
+def test_whether_the_users_configuration_counts(server: Server, users: Path, linked: Callable[..., SshConnection]) -> None:
+    """On a real bench it does: the way there may be in it. A board that is a program on this machine is reached without."""
+    users.write_text("Host 127.0.0.1\nProxyJump localhost:1\n")
+    ssh = linked(server.port, server.identity, server.host_key)
+    with pytest.raises(SshUnreachable) as caught:
+        ssh.connect(soon(1))
+    assert re.search(r"\(.* refused, .*\); check the network, ssh\.host", str(caught.value).splitlines()[0]), str(caught.value)
+    ssh.settings = msgspec.structs.replace(ssh.settings, config="none")
+    ssh.connect(soon())
+    assert ssh.run_text("echo in", 10).stdout == b"in\n"
 
 
 def test_a_refusing_port_is_not_hammered(server: Server, linked: Callable[..., SshConnection]) -> None:
