@@ -15,7 +15,7 @@ from harness.bench import identity
 from harness.bench.guardian import Guardian
 from harness.bench.reference import ReferenceClock, host_clock, lab_clock
 from harness.bench.route import GuestRoute, route
-from harness.boardfile import Board, Port
+from harness.boardfile import Board, Launched, LaunchFailed, Port
 from harness.clock import Deadline
 from harness.console import KSH, Console, Cursor, NoShell, Shell
 from harness.errors import BenchError
@@ -65,6 +65,7 @@ class Bench:
         """Where on the host's console the present boot began."""
         self._next_boot: Cursor | None = None
         """Looks for the banner of a boot that nobody asked for; None while the board is off or comes up."""
+        self._launched: Launched | None = None
         self._gone: BenchError | None = None
         """Why the host is not the one that was met any more."""
 
@@ -130,10 +131,12 @@ class Bench:
     def power_off(self) -> None:
         """Cuts the power; the host's shell and SSH are gone."""
         self._leave_host()
+        self._program_there()
         self.power.off()
 
     def power_on(self) -> None:
         """Switches on and waits for the host."""
+        self._program_there()
         self._begin = self.console("host").offset
         self.power.on()
         self._meet_host(self._begin)
@@ -141,6 +144,7 @@ class Bench:
     def reset(self) -> None:
         """Pulses the reset line and waits for the host."""
         self._leave_host()
+        self._program_there()
         self._begin = self.console("host").offset
         self.power.reset()
         self._meet_host(self._begin)
@@ -149,7 +153,7 @@ class Bench:
         held = self._held
         taken = held.enter_context(lease.take(self.board.name, self._purpose, directory=self.board.lock_directory))
         launched = held.enter_context(boardfile.launch(self.board, events=self.events, log=self._logs / "launch.log"))
-        self.board = launched.board
+        self.board, self._launched = launched.board, launched
         self.power: PowerSwitch = power.switch(self.board, self.events)
         self._route = route(self.board, self.events, ssh=self._use_ssh)
         if self._route:
@@ -160,6 +164,7 @@ class Bench:
         for name, port in ports.items():
             if port.url:
                 console = Console(name, port.url, port.baud, self._logs / f"{name}.log", self.events)
+                console.still_there = self._program_there
                 held.callback(console.close)
                 self._ports[name] = console
         guardian = Guardian.start(self.board, taken.fileno(), self._logs / "guardian.log")
@@ -168,6 +173,7 @@ class Bench:
 
     def _switch_off(self) -> None:
         self._leave_host()
+        self._program_there()  # with the program the board has ended, and its power switch
         if self.power.state() is not State.OFF:
             self.power.off()
 
@@ -202,14 +208,26 @@ class Bench:
         self.events.emit("bench.identity", uname=self.identity, mode=self.mode)
 
     def still_there(self, failure: BenchError | None = None) -> None:
-        """Raises `HostRebooted` once the host came up without being told to, `HostGone` once `failure` showed that it cannot be reached.
+        """Raises `HostRebooted` once the host came up without being told to, `HostGone` once `failure` showed that it cannot be reached,
+        `LaunchFailed` once the program that is the board has ended.
 
         It is the same exception until the bench is switched on anew: one cause, however many tests meet it.
         """
+        self._program_there(failure)
         if self._gone is None and self._next_boot is not None:
             self._gone = self._reboot() or (self._loss(failure) if isinstance(failure, SshLost | NoShell) else None)
         if self._gone is not None:
             raise self._gone.with_traceback(None) from failure
+
+    def _program_there(self, failure: BenchError | None = None) -> None:
+        """Raises `LaunchFailed` once the program that is the board has ended: the same for everything that is tried from then on."""
+        try:
+            if self._launched and not isinstance(self._gone, LaunchFailed):
+                self._launched.check()
+        except LaunchFailed as ended:
+            self._gone = ended
+        if isinstance(self._gone, LaunchFailed):
+            raise self._gone.with_traceback(None) from (None if failure is self._gone else failure)
 
     def _reboot(self, seconds: float = 0.0) -> HostRebooted | None:
         """What the banner of a boot that nobody asked for means; `seconds` is how long it may take to come."""

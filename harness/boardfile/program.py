@@ -77,7 +77,11 @@ class Launched:
     def check(self) -> None:
         """Raises `LaunchFailed` when the program is there no more."""
         if self._process and self._process.poll() is not None:
-            raise self._died(self._process.returncode)
+            raise LaunchFailed(
+                f"{self._who} {_ending(self._process.returncode)}",
+                "see what it said last, and who ends programs on this machine (the system does for want of memory)",
+                evidence=self._last_words(),
+            )
 
     def stop(self) -> None:
         """Closes the program's standard input and waits for it to end; a program that does not is ended. Harmless when repeated."""

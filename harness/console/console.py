@@ -58,6 +58,8 @@ class Console:
         self._port: Port | None = Port(name, url, baud)
         self.log = ByteLog(log_path, clock)
         self.gaps: list[Gap] = []
+        self.still_there: Callable[[], None] = lambda: None
+        """Raises when what is at the other end is gone for good; asked by everyone who waits or writes."""
         self._lost_at = 0.0
         self._failure: BaseException | None = None
         self._closing = threading.Event()
@@ -195,6 +197,7 @@ class Console:
             ) from self._failure
         if self._closing.is_set():
             raise ConsoleDead(f"console {self.name} was closed", "open it again")
+        self.still_there()
 
     def _note(self) -> str:
         if self._port is None:
@@ -236,6 +239,7 @@ class Console:
         self._lost_at = self._clock.monotonic()
         self.events.emit("console.lost", console=self.name, offset=self.offset, reason=reason)
         while not self._closing.wait(_REOPEN):
+            self.log.wake()  # who waits may learn by now that nobody comes back
             with contextlib.suppress(HarnessError):
                 self._port = Port(self.name, self.url, self.baud)
                 self.gaps.append(Gap(self.offset, self._lost_at, self._clock.monotonic()))

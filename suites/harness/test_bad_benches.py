@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,55 @@ def test_a_host_that_is_lost_is_one_cause(loss: str, tmp_path: Path) -> None:
         "test_after_that": ("blocked", said),
         "test_switched_on_anew": ("passed", ""),
     }
+
+
+PROGRAM = """
+import os, signal
+from pathlib import Path
+from harness.clock import Deadline
+
+def end_the_program():
+    children = Path(f"/proc/self/task/{{os.getpid()}}/children").read_text().split()
+    [program] = [child for child in children if b"boards.virtual.machine" in Path(f"/proc/{{child}}/cmdline").read_bytes()]
+    os.kill(int(program), signal.SIGKILL)
+
+def test_during(bench):
+    {during}
+
+def test_after(bench):
+    bench.host.run(["true"])
+
+def test_a_line(bench):
+    bench.console("ser2").write(b"x" * 100000, Deadline.after(20, "the line to take it"))
+
+def test_switched_on_anew(bench):
+    bench.power_off()
+"""
+
+
+@pytest.mark.parametrize(
+    "during",
+    [
+        "end_the_program(); bench.host.run(['true'])",
+        "cursor = bench.console('ser2').cursor(); end_the_program(); cursor.expect(b'never', Deadline.after(100, 'a word'))",
+    ],
+    ids=["host", "line"],
+)
+def test_a_launched_program_that_ends_is_one_cause(during: str, tmp_path: Path) -> None:
+    """It is known at once, whatever was being waited for, and nothing brings the board back."""
+    begin = time.monotonic()
+    ended = run(BOARD, f"--run-directory={tmp_path}/runs", written(tmp_path, PROGRAM.format(during=during)))
+    assert ended.status == 10, ended.output
+    found = verdicts(tmp_path / "runs")
+    said = found["test_during"][1]
+    assert re.fullmatch(r"the program behind virtual-x86_64 \(`.*`\) was ended by Killed; see what it said last, .*", said), said
+    assert found == {
+        "test_during": ("infra", said),
+        "test_after": ("blocked", said),
+        "test_a_line": ("blocked", said),
+        "test_switched_on_anew": ("blocked", said),
+    }
+    assert time.monotonic() - begin < 30, ended.output
 
 
 def test_a_full_disk_on_the_host_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
