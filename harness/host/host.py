@@ -129,6 +129,6 @@ class Host:
         pid = result.text.strip()
         if not pid.isdigit():
             raise CommandFailed(f"{self._name}, host", quote(argv), result)
-        process = HostProcess(self.run, f"{directory.rstrip('/')}/{name}", int(pid))
+        process = HostProcess(self.run, f"{directory.rstrip('/')}/{name}", int(pid), self._events)
         self._events.emit("host.start", argv=list(argv), directory=directory, name=name, pid=process.pid)
         return process

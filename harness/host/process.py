@@ -12,6 +12,7 @@ from typing import Protocol
 from harness.clock import Deadline
 from harness.command import Result
 from harness.errors import BenchError
+from harness.events import Events
 
 
 def _start(prepare: str, streams: str, hold: str, leave: str) -> str:
@@ -75,6 +76,15 @@ done
 )
 SIGNAL = 'test -s "$1.status" || kill -s "$3" "$2"'
 
+HEAD, TAIL = 1 << 16, 1 << 20
+"""Bytes of what a process printed that are read when it printed more than both together: how it began, and what it said last."""
+READ = f"""\
+size=$(wc -c <"$1") || exit
+echo $size
+if test $size -le {HEAD + TAIL}; then cat "$1"; else head -c {HEAD} "$1" && tail -c {TAIL} "$1"; fi
+"""
+"""$1 the file. The first line of the answer is the file's whole size in bytes."""
+
 LOOK = 2.0
 """Seconds the host itself waits before it is asked again."""
 
@@ -92,8 +102,9 @@ class Run(Protocol):
 class HostProcess:
     """Made by `Host.start`."""
 
-    def __init__(self, run: Run, base: str, pid: int) -> None:
+    def __init__(self, run: Run, base: str, pid: int, events: Events) -> None:
         self._run = run
+        self._events = events
         self.base = base
         """Its files on the host are named so, each with an ending of its own."""
         self.pid = pid
@@ -121,11 +132,20 @@ class HostProcess:
             raise BenchError(f"SIG{short} could not be sent to process {self.pid} on the host", "see which user runs it")
 
     def stdout(self) -> bytes:
-        """All it printed so far."""
-        return self._run(["cat", f"{self.base}.out"]).stdout
+        """What it printed so far: all, or of a long text its first 64 KiB, a line that says how much is left out, and its last MiB."""
+        return self._printed(f"{self.base}.out")
 
     def stderr(self) -> bytes:
-        return self._run(["cat", f"{self.base}.err"]).stdout
+        """As `stdout`."""
+        return self._printed(f"{self.base}.err")
+
+    def _printed(self, file: str) -> bytes:
+        size, _, text = self._run(["sh", "-c", READ, "sh", file]).stdout.partition(b"\n")
+        if int(size) <= HEAD + TAIL:
+            return text
+        self._events.emit("host.output_cut", file=file, bytes=int(size), kept=HEAD + TAIL)
+        note = f"\n[{int(size) - HEAD - TAIL} of {int(size)} bytes are left out here by the harness]\n"
+        return text[:HEAD] + note.encode() + text[HEAD:]
 
     def _script(self, script: str, *arguments: str, check: bool = True) -> Result:
         return self._run(["sh", "-c", script, "sh", self.base, str(self.pid), *arguments], check)

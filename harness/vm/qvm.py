@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -102,7 +101,7 @@ class QvmEnded(DeviceError):
     def __init__(self, system: str, status: int, output: str) -> None:
         super().__init__(
             f"qvm of {system} ended by itself with status {status}: {exit_status.meaning(status)}",
-            "look at its last lines, and at what the vdevs call",
+            f"look at its last lines, and at what the vdevs {'allocate' if status == exit_status.KILLED else 'call'}",
             evidence=tail(output) or "qvm printed nothing",
         )
         self.status = status
@@ -221,7 +220,7 @@ class Qvm:
         return None if self._process is None else self._poll()
 
     def output(self) -> str:
-        """All that qvm printed so far: standard output, then standard error."""
+        """What qvm printed so far, standard output, then standard error; of a long text the begin and the end."""
         return "" if self._process is None else _text(self._process)
 
     def check_alive(self) -> None:
@@ -357,11 +356,13 @@ class Qvm:
             self._keep_output()
 
     def _keep_output(self) -> None:
-        """What it printed goes beside its configuration, unless the host is gone."""
+        """What it printed goes beside its configuration; what cannot be had, the host being gone or too busy, is told."""
         if self._process is not None:
-            with suppress(BenchError):
-                self.local.with_suffix(".out").write_bytes(self._process.stdout())
-                self.local.with_suffix(".err").write_bytes(self._process.stderr())
+            for suffix, read in ((".out", self._process.stdout), (".err", self._process.stderr)):
+                try:
+                    self.local.with_suffix(suffix).write_bytes(read())
+                except BenchError as reason:
+                    self.events.emit("qvm.output_lost", system=self.system, file=f"{self.system}{suffix}", reason=str(reason))
 
 
 def tail(text: str) -> str:

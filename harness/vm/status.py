@@ -7,6 +7,8 @@ CONFIGURATION_FAILED = frozenset({64, 65})
 """65 is the documented status of a configuration error, 64 was seen for one on 8.0; both mean that no guest was started."""
 NOT_STARTED = frozenset({126, 127})
 """What a shell says of a program that it could not run or did not find."""
+KILLED = 128 + 9
+"""No qvm gets a SIGKILL from the harness."""
 
 MEANINGS = {
     0: "ran as designed and ended by a normal shutdown or restart",
@@ -27,6 +29,8 @@ def meaning(status: int) -> str:
         return MEANINGS[status]
     if 32 <= status <= 63:
         return f"cause {status} set by a vdev or the user"
+    if status == KILLED:
+        return "killed by the host (SIGKILL), usually for want of memory"
     if status > 128:
         return f"died of signal {status - 128}"
     return "not a documented status of qvm"

@@ -171,7 +171,13 @@ def test_a_refused_configuration_shows_qvms_own_text(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "meaning"), [("exit 6", "unexpected vdev error"), ("exit 96", "fatal error after"), ("kill -SEGV $$", "signal 11")]
+    ("status", "meaning"),
+    [
+        ("exit 6", "unexpected vdev error"),
+        ("exit 96", "fatal error after"),
+        ("kill -SEGV $$", "signal 11"),
+        ("kill -KILL $$", "killed by the host .* memory; look .* allocate"),
+    ],
 )
 def test_a_qvm_that_ends_by_itself_before_it_is_ready(bench: Bench, status: str, meaning: str) -> None:
     """A vdev crashed it or called exit(): failed, with its last lines, and at once."""
@@ -213,6 +219,35 @@ def test_what_qvm_said_is_kept_beside_its_configuration(bench: Bench) -> None:
     qvm.stop(within(5))
     assert qvm.local.with_suffix(".out").read_text().startswith("running with ")
     assert qvm.local.with_suffix(".err").read_text() == "warned\n"
+
+
+def test_of_a_flood_of_output_the_begin_and_the_end_are_kept(bench: Bench) -> None:
+    """A vdev may print without an end; the lab controller's memory has one."""
+    size = 8_000_000
+    flood = f"echo first >&2; head -c {size} /dev/zero | tr '\\0' x >&2; echo; echo last >&2\n"
+    qvm = bench.qvm(flood + RUN + "trap 'exit 0' TERM\n" + IDLE)
+    qvm.start(within(10))
+    qvm.stop(within(5))
+    kept = qvm.local.with_suffix(".err").read_bytes()
+    total, limit = size + len("first\nlast\n"), (1 << 16) + (1 << 20)
+    assert kept.startswith(b"first\nxxx")
+    assert kept.endswith(b"xxxlast\n")
+    assert f"x\n[{total - limit} of {total} bytes are left out here by the harness]\nx".encode() in kept
+    assert len(kept) < limit + 100
+    [cut] = [event.fields for event in bench.seen if event.name == "host.output_cut"]
+    assert (cut["file"].rpartition("/")[2], cut["bytes"], cut["kept"]) == ("guest-1.err", total, limit)
+
+
+def test_output_that_is_lost_is_told(bench: Bench) -> None:
+    """One of the two may still be had."""
+    qvm = bench.qvm(RUN + "trap 'exit 0' TERM; echo warned >&2\n" + IDLE)
+    qvm.start(within(5))
+    Path(bench.deployment.directory, "guest-1.out").unlink()
+    qvm.stop(within(5))
+    assert qvm.local.with_suffix(".err").read_text() == "warned\n"
+    [lost] = [event.fields for event in bench.seen if event.name == "qvm.output_lost"]
+    assert lost["file"] == "guest-1.out"
+    assert "guest-1.out" in lost["reason"]
 
 
 def test_a_qvm_that_ends_by_itself_later(bench: Bench) -> None:

@@ -323,6 +323,7 @@ def test_a_finding_names_file_and_line() -> None:
         (65, "configuration"),
         (96, "after the guest started"),
         (139, "signal 11"),
+        (137, "killed by the host (SIGKILL), usually for want of memory"),
         (1, "not a documented"),
     ],
 )
