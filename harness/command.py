@@ -15,6 +15,8 @@ from harness.errors import BenchError
 LONGEST = 80
 """Characters of a command that a sentence shows."""
 
+_QUOTED = re.compile(r"""'[^']*'(?:"'"'[^']*')*""")
+"""A word as `quote` writes it."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -51,8 +53,9 @@ class Result:
 
 
 def shown(script: str) -> str:
-    """The end of a script on one line, for a sentence: the words that matter come last."""
-    line = " ".join(script.split())
+    """The end of a script on one line, for a sentence: the words that matter come last. An argument of several lines is a script itself,
+    and what matters are the arguments behind it."""
+    line = " ".join(_QUOTED.sub(lambda word: "…" if "\n" in word[0] else word[0], script).split())
     return line if len(line) <= LONGEST else f"…{line[-LONGEST:]}"
 
 

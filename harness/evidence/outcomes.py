@@ -76,13 +76,17 @@ class Outcomes:
         if isinstance(error, BaseExceptionGroup):  # several fixtures failed in one tear-down
             return max((self.classify(phase, one) for one in error.exceptions), key=lambda found: SEVERITY[found[0]])
         sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if any(error is cause for cause in self._causes):
+        if self.is_cause(error):
             return Verdict.BLOCKED, sentence
         if phase == "setup" or isinstance(error, BenchError):
             self._causes.append(error)
         if phase != "call" and not isinstance(error, HarnessError | AssertionError):
             return Verdict.INFRA, f"{type(error).__name__}: {sentence}"
         return of_exception(error), sentence
+
+    def is_cause(self, error: BaseException) -> bool:
+        """Whether an earlier test met this very exception."""
+        return any(error is cause for cause in self._causes)
 
     def counts(self) -> dict[tuple[str, str], dict[str, int]]:
         """Suite (the directory of a test's file, named after the device) and judge → how many of its lines ended how."""

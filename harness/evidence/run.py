@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.bench import Plan
-from harness.errors import HarnessError
+from harness.errors import BenchError, DeviceError, HarnessError
 from harness.events import Events
 from harness.evidence.journal import PLANNED, VERDICT, Journal
 from harness.evidence.outcomes import Outcome, Outcomes
 from harness.evidence.rundir import RunDirectory
+from harness.evidence.standstill import Standstill
 from harness.verdict import EXIT_INFRA, SEVERITY, Verdict, exit_status, worst
 
 EVIDENCE_LINES = 8
@@ -42,6 +43,9 @@ class Run:
         """Filled by the bench when it opens; their slices are attached to each test."""
         self._lacking: set[str] = set()
         self._begins: dict[str, int] = {}
+        self._standstill = Standstill()
+        self._still = 0.0
+        """Seconds it had stood still when the running test began."""
         self.environment: dict[str, str] = {}
         """What the host says of itself, for the reports."""
         self._vdevs: list[dict[str, Any]] = []
@@ -77,6 +81,7 @@ class Run:
     def begin_test(self, test: str) -> None:
         outcome = self.outcomes[test]
         outcome.begun = True
+        self._still = self._standstill.seconds()
         self._begins = {name: console.offset for name, console in self.consoles.items()}
         self.events.emit("test.running", test=test, lines=outcome.lines, judge=outcome.judge)
 
@@ -88,6 +93,10 @@ class Run:
     def finish_phase(self, test: str, phase: str, error: BaseException | None, skipped: str, seconds: float) -> tuple[Verdict, str]:
         """Notes how set-up, call or tear-down of a test ended; the verdict of that phase and its sentence."""
         outcome = self.outcomes[test]
+        still = self._standstill.seconds() - self._still
+        if still and isinstance(error, BenchError | DeviceError) and not self.outcomes.is_cause(error):
+            self.events.emit("run.stood_still", test=test, seconds=round(still, 1))
+            error.sentence = f"{error.sentence.rstrip('.')} (this process itself stood still for {still:.1f} s while the test ran)"
         verdict, sentence = self.outcomes.classify(phase, error, skipped)
         if sentence and (not outcome.sentence or SEVERITY[verdict] > SEVERITY[worst(outcome.phases.values())]):
             outcome.sentence = sentence
@@ -141,4 +150,5 @@ class Run:
         return sorted(self._lacking)
 
     def close(self) -> None:
+        self._standstill.close()
         self.journal.close()

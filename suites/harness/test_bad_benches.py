@@ -190,6 +190,29 @@ def test_a_launched_program_that_ends_is_one_cause(during: str, tmp_path: Path) 
     assert time.monotonic() - begin < 30, ended.output
 
 
+STOPPED = """
+import os, subprocess
+
+def test_stopped(bench):
+    subprocess.Popen(["sh", "-c", f"sleep 1; kill -STOP {os.getpid()}; sleep 4; kill -CONT {os.getpid()}"])
+    bench.host.run(["sleep", "3"], timeout=4)
+
+def test_going_on(bench):
+    bench.host.run(["sleep", "3"], timeout=1)
+"""
+
+
+def test_a_run_that_was_stopped_itself_says_so(tmp_path: Path) -> None:
+    """As by Ctrl-Z: what ran out of time meanwhile is not the host's doing. Where it was not, nothing of it is said."""
+    ended = run(BOARD, f"--run-directory={tmp_path}/runs", written(tmp_path, STOPPED))
+    assert ended.status == 10, ended.output
+    found = verdicts(tmp_path / "runs")
+    sentence = r".*sleep 3` did not end within 4 s \(this process itself stood still for [34]\.\d s while the test ran\); raise .*"
+    assert re.fullmatch(sentence, found["test_stopped"][1]), found
+    assert "stood still" not in found["test_going_on"][1]
+    assert {verdict for verdict, _ in found.values()} == {"infra"}
+
+
 def test_a_full_disk_on_the_host_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     ended = run(BOARD, f"--run-directory={tmp_path}/runs", written(tmp_path, FULL))
     assert ended.status == 10, ended.output

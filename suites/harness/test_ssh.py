@@ -131,6 +131,13 @@ def test_a_command_that_hangs_has_a_deadline(ssh: SshConnection) -> None:
     assert ssh.run_text(quote(["echo", "on"]), 10).stdout == b"on\n"
 
 
+def test_a_script_that_hangs_is_told_by_its_arguments(ssh: SshConnection) -> None:
+    """Its own lines are the harness's, and say nothing to a person."""
+    script = "trap '' HUP\nsleep 2; test -e \"$1\"\n"
+    with pytest.raises(CommandTimeout, match=r"`export A=1 sh -c … sh '/no file' 20` did not end within 0\.5 s"):
+        ssh.run_text("export A=1\n" + quote(["sh", "-c", script, "sh", "/no file", "20"]), 0.5)
+
+
 def test_a_dead_master_is_an_error_and_no_new_connection(server: Server, ssh: SshConnection) -> None:
     before = server.connections
     threading.Timer(0.3, server.hang_up).start()
