@@ -66,7 +66,8 @@ def test_pidin_shows_processes_and_their_threads(host: Machine) -> None:
 def test_pidin_takes_names_numbers_and_formats(host: Machine) -> None:
     pid, name, *_ = said(host, "sleep 30 & pidin -F '%a %n' -P sleep | tail -1; kill $!").split()
     assert (pid.isdigit(), name) == (True, "sleep")
-    told = said(host, "sleep 31 & pidin -p $! -F '%a|%10n|%b|%J|%A'; echo $!; kill $!").splitlines()
+    asleep = "until pidin -p $! -F '%J' | grep -q REPLY; do true; done"
+    told = said(host, f"sleep 31 & {asleep}; pidin -p $! -F '%a|%10n|%b|%J|%A'; echo $!; kill $!").splitlines()
     assert told[1].split("|") == [told[2].rjust(7), "sleep     ", "  1", "REPLY      ", "sleep 31"]
     assert "CPU:X86_64 Release:8.0.0 FreeMem:" in said(host, "pidin info")
     assert status(host, "pidin -P nobody >/dev/null") == 1
