@@ -20,7 +20,15 @@ from suites.harness.session import pytest as run
 
 BOARD = "--board=virtual-x86_64"
 
-REBOOT = """
+ANEW = """
+def test_switched_on_anew(bench):
+    bench.power_off()
+    bench.power_on()
+    bench.host.run(["true"])
+"""
+"""How the suites below end that lose the host."""
+
+REBOOT = f"""
 def test_before(bench):
     pass
 
@@ -33,11 +41,7 @@ def test_after(bench):
 def test_by_console(bench):
     bench.host_by_console.run(["true"])
 
-def test_switched_on_anew(bench):
-    bench.power_off()
-    bench.power_on()
-    bench.host.run(["true"])
-"""
+{ANEW}"""
 
 LOSS = """
 def test_during(bench):
@@ -47,11 +51,6 @@ def test_after(bench):
     bench.host.run(["true"])
 
 def test_after_that(bench):
-    bench.host.run(["true"])
-
-def test_switched_on_anew(bench):
-    bench.power_off()
-    bench.power_on()
     bench.host.run(["true"])
 """
 
@@ -128,7 +127,7 @@ def test_a_host_that_reboots_by_itself_blocks_what_comes_after(tmp_path: Path) -
 def test_a_host_that_is_lost_is_one_cause(loss: str, tmp_path: Path) -> None:
     """It says what the other ways to the host show; what comes after is *blocked* by it until the board is switched on anew."""
     cause, sentence = LOSSES[loss]
-    ended = run(BOARD, f"--run-directory={tmp_path}/runs", written(tmp_path, LOSS.format(cause=cause)))
+    ended = run(BOARD, f"--run-directory={tmp_path}/runs", written(tmp_path, LOSS.format(cause=cause) + ANEW))
     assert ended.status == 10, ended.output
     found = verdicts(tmp_path / "runs")
     said = found["test_during"][1]
