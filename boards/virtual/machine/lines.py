@@ -42,7 +42,7 @@ class Pace:
         self._free = 0.0
 
     def arrival(self, count: int, baud: int, now: float, *, waiting: bool) -> float:
-        """The moment the last of `count` bytes has arrived; `waiting` when they were there before the line was free."""
+        """The moment the last of `count` bytes has arrived; `waiting` when the first was there before the line was free."""
         start = max(self._free, now - LATE) if waiting else max(self._free, now)
         self._free = start + count * BITS_PER_BYTE / baud
         return self._free
@@ -90,10 +90,12 @@ class Line:
 
     def _to_board(self) -> None:
         """From the pty to whatever board is connected at the moment of arrival; bytes for a board without power are lost."""
-        pace, stalled = Pace(), False
+        pace, waiting, stalled = Pace(), False, False
         while True:
-            data, waiting = self._from_pty()
-            _sleep_until(pace.arrival(len(data), self.baud(), time.monotonic(), waiting=waiting))
+            if not waiting:
+                select.select([self._master], [], [])
+            data = os.read(self._master, BURST)
+            waiting = _sleep_until(pace.arrival(len(data), self.baud(), time.monotonic(), waiting=waiting), self._master)
             board = self._board
             if board is None:
                 continue
@@ -105,18 +107,10 @@ class Line:
             except (OSError, ValueError):
                 stalled = False  # the power went in this moment; disconnect() tidies up
 
-    def _from_pty(self) -> tuple[bytes, bool]:
-        try:
-            return os.read(self._master, BURST), True
-        except BlockingIOError:
-            select.select([self._master], [], [])
-            return os.read(self._master, BURST), False
-
     def _to_lab(self, board: socket.socket) -> None:
         """From this board to the pty, until its socket closes."""
-        pace, unread = Pace(), bytearray()
+        pace, waiting, unread = Pace(), False, bytearray()
         while True:
-            waiting = bool(select.select([board], [], [], 0)[0])
             if not waiting:
                 readable, writable, _ = select.select([board], [self._master] if unread else [], [])
                 if writable:
@@ -129,7 +123,7 @@ class Line:
                 return
             if not data:
                 return
-            _sleep_until(pace.arrival(len(data), self.baud(), time.monotonic(), waiting=waiting))
+            waiting = _sleep_until(pace.arrival(len(data), self.baud(), time.monotonic(), waiting=waiting), board.fileno())
             unread += data
             del unread[: max(0, len(unread) - UNREAD_LIMIT)]
             self._to_pty(unread)
@@ -139,7 +133,16 @@ class Line:
             del unread[: os.write(self._master, unread)]
 
 
-def _sleep_until(moment: float) -> None:
-    """Waiting for the wire is what this module does; nothing is synchronised by it."""
-    if (remaining := moment - time.monotonic()) > 0:
-        time.sleep(remaining)
+def _sleep_until(moment: float, source: int) -> bool:
+    """Waits as the wire does. Whether more bytes were there before the moment, as far as anybody saw: if in doubt they come after it."""
+    waiting = _readable(source, 0)
+    while (remaining := moment - time.monotonic()) > 0:
+        if waiting:
+            time.sleep(remaining)
+        else:
+            waiting = _readable(source, remaining) and time.monotonic() < moment
+    return waiting
+
+
+def _readable(source: int, seconds: float) -> bool:
+    return bool(select.select([source], [], [], seconds)[0])
