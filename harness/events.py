@@ -1,7 +1,8 @@
 """The stream every layer reports to. The journal and the terminal only listen to it.
 
 An event is a name in the form `layer.what` (`power.on`, `console.noise`, `vdev.deployed`) and a flat set of JSON values.
-A listener must not raise: whoever reports may be in the middle of switching a board off.
+A listener that fails breaks neither who reports, who may be in the middle of switching a board off, nor the other listeners; its first
+exception is kept in `failure`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Events:
     clock: Clock = SYSTEM
     _listeners: list[Listener] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    failure: Exception | None = None
+    """What the first listener that failed raised."""
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Adds a listener; the returned function removes it."""
@@ -53,7 +56,10 @@ class Events:
         event = Event(name, self.clock.monotonic(), self.clock.wall(), fields)
         with self._lock:
             for listener in list(self._listeners):
-                listener(event)
+                try:
+                    listener(event)
+                except Exception as error:
+                    self.failure = self.failure or error
 
     @contextmanager
     def step(self, name: str, /, **fields: Any) -> Iterator[dict[str, Any]]:

@@ -218,11 +218,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         run.end_test(item.nodeid)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
     run = session.config.stash.get(RUN, None)
     if run is None:
-        return
+        return (yield)
+    try:
+        yield
+    except Exception as error:  # of an interrupted run pytest tears the fixtures down here, and has no report for what they raise
+        run.tear_down_failed(error)
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         session.exitstatus = run.exit_status()
     run.finish(int(session.exitstatus))

@@ -172,10 +172,12 @@ class Bench:
         held.callback(self._switch_off)
 
     def _switch_off(self) -> None:
-        self._leave_host()
-        self._program_there()  # with the program the board has ended, and its power switch
-        if self.power.state() is not State.OFF:
-            self.power.off()
+        try:
+            self._leave_host()
+        finally:  # a way to the host that cannot be left is no reason to keep it switched on
+            self._program_there()  # with the program the board has ended, and its power switch
+            if self.power.state() is not State.OFF:
+                self.power.off()
 
     def _leave_host(self) -> None:
         self._next_boot = None

@@ -43,7 +43,7 @@ def find(name: str) -> Found:
     """The bench file of that name, else the board type. Raises `UnknownBoard`."""
     for directory in [*bench_directories(), board_directory()]:
         path = directory / f"{name}.toml"
-        if NAME.fullmatch(name) and path.is_file():
+        if NAME.fullmatch(name) and (path.exists() or path.is_symlink()):
             return Found(name, path, _kind(path))
     known = {found.name for found in known_boards()}
     if not known:
@@ -70,7 +70,7 @@ def known_boards() -> list[Found]:
 def _kind(path: Path) -> Literal["type", "bench"]:
     """By the directory it lies in. Where one directory holds both, a bench file is the one that says `extends`."""
     is_type = path.parent.resolve() == board_directory().resolve()
-    if is_type and any(path.parent.resolve() == directory.resolve() for directory in bench_directories()):
+    if is_type and path.is_file() and any(path.parent.resolve() == directory.resolve() for directory in bench_directories()):
         with suppress(OSError):  # whoever reads it gets the sentence
             return "bench" if re.search(r"^\s*extends\s*=", path.read_text(errors="replace"), re.MULTILINE) else "type"
     return "type" if is_type else "bench"
@@ -130,6 +130,8 @@ def _board(name: str, tables: dict[str, Any], files: tuple[str, ...]) -> Board:
 
 def _tables(path: Path) -> dict[str, Any]:
     label, text = label_of(path), ""
+    if path.exists() and not path.is_file():
+        raise BadBoardFile(f"{label} is not a file", "remove it, or write the board file in its place")
     try:
         text = path.read_text(encoding="utf-8")
         return tomllib.loads(text)

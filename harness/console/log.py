@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.clock import Clock
+from harness.errors import BenchError
 
 _ENTRY = "{:016d} {:017.6f} {:017.6f} {:4}\n"
 _LENGTH = len(_ENTRY.format(0, 0.0, 0.0, ""))
@@ -61,11 +62,14 @@ class ByteLog:
         return self._clock.monotonic() - self._last
 
     def append(self, data: bytes, *, gap: bool = False) -> None:
-        """Adds a chunk that was read just now, and wakes who waits for it."""
+        """Adds a chunk that was read just now, and wakes who waits for it. Raises `BenchError` when the disk does not take it."""
         now, wall = self._clock.monotonic(), self._clock.wall()
         with self._changed:
-            _write(self._bytes, data)
-            _write(self._index, _ENTRY.format(self._size, now, wall, "gap" if gap else "").encode())
+            try:
+                _write(self._bytes, data)
+                _write(self._index, _ENTRY.format(self._size, now, wall, "gap" if gap else "").encode())
+            except OSError as error:
+                raise BenchError(f"{self.path} cannot be written: {error.strerror}", f"make room in {self.path.parent}") from error
             self._size += len(data)
             self._entries += 1
             self._last = now

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.bench import Plan
-from harness.errors import BenchError, DeviceError, HarnessError
+from harness.errors import BenchError, CannotWrite, DeviceError, HarnessError, writing
 from harness.events import Events
 from harness.evidence.journal import PLANNED, VERDICT, Journal
 from harness.evidence.outcomes import Outcome, Outcomes
@@ -55,9 +55,10 @@ class Run:
     def begin(cls, plan: Plan, tests: Sequence[Outcome], runs: Path | None, command: Sequence[str]) -> Run:
         """Makes the run directory and writes the plan: every planned test ends with a verdict, whatever happens."""
         directory = RunDirectory.create(runs or plan.board.root / "build" / "runs", plan.board.name)
-        run = cls(plan, directory)
-        vdevs = run._vdevs = [vdev.provenance() for vdev in plan.vdevs]
-        directory.save(directory.vdevs, vdevs)
+        with writing(directory.path):
+            run = cls(plan, directory)
+            vdevs = run._vdevs = [vdev.provenance() for vdev in plan.vdevs]
+            directory.save(directory.vdevs, vdevs)
         run.outcomes.plan(tests)
         run.events.emit(
             PLANNED,
@@ -69,6 +70,8 @@ class Run:
         )
         for vdev in vdevs:
             run.events.emit("vdev.under_test", **vdev)
+        if run.journal.failure:
+            raise CannotWrite(run.journal.failure.sentence, run.journal.failure.next_step)
         return run
 
     def hosts_own(self, vdevs: Sequence[dict[str, Any]]) -> None:
@@ -123,6 +126,11 @@ class Run:
             seconds=round(outcome.seconds, 6),
         )
 
+    def tear_down_failed(self, error: BaseException) -> None:
+        """The bench could not be left in order after the last test, which was interrupted."""
+        _, sentence = self.outcomes.classify("teardown", error)
+        self.events.emit("run.tear_down_failed", error=sentence)
+
     def lacks(self, feature: str) -> None:
         """A test was skipped for want of a feature of the board."""
         self._lacking.add(feature)
@@ -130,7 +138,7 @@ class Run:
 
     def exit_status(self) -> int:
         status = exit_status(outcome.verdict for outcome in self.outcomes)
-        return EXIT_INFRA if self.journal.failure and status != 1 else status
+        return EXIT_INFRA if self.hole and status != 1 else status
 
     def finish(self, status: int) -> None:
         """Tests that never started get their verdict, then the lines and the status."""
@@ -143,6 +151,11 @@ class Run:
             environment=self.environment,
             peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         )
+
+    @property
+    def hole(self) -> Exception | None:
+        """Why the evidence is not whole."""
+        return self.journal.failure or self.events.failure
 
     @property
     def lacking(self) -> list[str]:

@@ -53,6 +53,8 @@ class Progress:
         elif edge == "end" and phase in SPOKEN:
             outcome = "failed" if "error" in event.fields else "done"
             self._say(f"{SPOKEN[phase]}: {outcome} after {event.fields['seconds']:.1f} s")
+        elif event.name == "run.tear_down_failed":
+            self._say(f"leaving the bench failed: {event.fields['error']}")
         elif event.name == "vdev.hosts_own":
             self._say(_hosts_own(event.fields))
         elif event.name == "bench.identity":
@@ -123,8 +125,8 @@ def summary(reporter: pytest.TerminalReporter, run: Run) -> None:
     _totals(reporter, counts, answers, unmarked)
     for (suite, judge), ended in outcomes.counts().items():
         reporter.write_line(f"lines of {suite} by {judge}: {', '.join(f'{count} {word}' for word, count in ended.items())}")
-    if run.journal.failure:
-        reporter.write_line(f"no evidence from there on: {run.journal.failure}", bold=True, red=True)
+    if run.hole:
+        reporter.write_line(f"the evidence is not whole: {run.hole}", bold=True, red=True)
     if run.lacking:
         reporter.write_line(f"the board lacks: {', '.join(run.lacking)} (boards/README.md)")
     reporter.write_line(f"evidence: {near(run.directory.path)} (journal.jsonl, allure/, consoles/, vm/, vdevs.json)")

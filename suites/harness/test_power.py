@@ -138,6 +138,20 @@ def test_on_and_off_are_read_back(supply: Supply, power: PowerSwitch, seen: list
     ]
 
 
+def test_a_report_that_cannot_be_written_keeps_no_power_on(supply: Supply) -> None:
+    def full(event: Event) -> None:
+        raise OSError(28, "No space left on device", event.name)
+
+    events = Events()
+    events.listen(full)
+    power = switch(board("scpi", supply.resource), events)
+    power.on()
+    power.off()
+    assert power.state() is State.OFF
+    assert isinstance(events.failure, OSError)
+    power.close()
+
+
 def test_on_when_on_is_nothing_and_off_is_always_said(supply: Supply, power: PowerSwitch) -> None:
     power.on()
     power.on()

@@ -70,6 +70,14 @@ def test_a_vdev_that_is_no_elf_file(tmp_path: Path) -> None:
     assert "vdev-timer8254.so" in refused(f"--vdevs={tmp_path}")
 
 
+def test_a_bench_file_that_is_no_file(tmp_path: Path) -> None:
+    """A pipe would keep its reader waiting for ever."""
+    (tmp_path / "foo.toml").mkdir()
+    os.mkfifo(tmp_path / "pipe.toml")
+    for name in ("foo", "pipe"):
+        assert f"{tmp_path}/{name}.toml is not a file; " in refused(f"--board={name}", HARNESS_BENCHES=str(tmp_path))
+
+
 def test_a_vdev_for_another_machine(tmp_path: Path) -> None:
     built = bytearray((CHECKOUT / "build" / "virtual" / "vdevs" / "vdev-timer8254.so").read_bytes())
     built[18:20] = (183).to_bytes(2, "little")  # e_machine: EM_AARCH64
