@@ -74,12 +74,25 @@ def pytest_configure(config: pytest.Config) -> None:
             Plan.parse(config.getoption("--vdev-option"))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Where tests are spread over worker processes (pytest-xdist), only those collect; whether a bench is wanted is to be known here."""
+    if _workers(session.config):
+        session.perform_collect()
+
+
+def _workers(config: pytest.Config) -> bool:
+    return bool(getattr(config.option, "tx", None)) and getattr(config.option, "dist", "no") != "no"
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     items = [item for item in session.items if _needs_bench(item)]
     if not items or any(getattr(config.option, name, False) for name in LOOKING) or hasattr(config, "workerinput"):
         return
+    if _workers(config):
+        raise pytest.UsageError("a bench is one, and tests on it are not spread over workers; leave -n out, or start pytest once a board")
     with _use_errors():
         _begin(config, items)
 

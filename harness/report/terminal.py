@@ -126,7 +126,7 @@ def summary(reporter: pytest.TerminalReporter, run: Run) -> None:
     for (suite, judge), ended in outcomes.counts().items():
         reporter.write_line(f"lines of {suite} by {judge}: {', '.join(f'{count} {word}' for word, count in ended.items())}")
     if run.hole:
-        reporter.write_line(f"the evidence is not whole: {run.hole}", bold=True, red=True)
+        reporter.write_line(f"no evidence from there on: {run.hole}", bold=True, red=True)
     if run.lacking:
         reporter.write_line(f"the board lacks: {', '.join(run.lacking)} (boards/README.md)")
     reporter.write_line(f"evidence: {near(run.directory.path)} (journal.jsonl, allure/, consoles/, vm/, vdevs.json)")

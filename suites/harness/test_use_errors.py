@@ -111,6 +111,28 @@ def test_a_guest_s_console_by_ssh_without_ssh() -> None:
     assert sentence.startswith('boards/virtual-x86_64-unkind.toml: vm.console.route = "pty" goes by SSH, and --no-ssh forbids that; run')
 
 
+XDIST = """
+import pytest
+
+def pytest_addoption(parser):
+    parser.addoption("--tx", action="append")
+    parser.addoption("--dist", default="no")
+
+def pytest_collection(): return True
+
+def pytest_runtestloop(): return True
+"""
+"""What pytest-xdist is for the process that starts the workers: its options, and neither collecting nor running."""
+
+
+def test_workers_are_refused_where_a_bench_is_wanted(tmp_path: Path) -> None:
+    (tmp_path / "spread.py").write_text(XDIST)
+    spread = ("-p", "spread", "--dist=load", "--tx=popen", "--tx=popen")
+    assert "a bench is one" in refused(*spread, "suites/bench/test_host.py", PYTHONPATH=str(tmp_path))
+    (tmp_path / "test_other.py").write_text("def test_other(): pass")
+    assert run(*spread, str(tmp_path / "test_other.py"), PYTHONPATH=str(tmp_path)).status == 0
+
+
 def test_qemu_missing(tmp_path: Path) -> None:
     """Without QEMU the board cannot be launched."""
     tools = tmp_path / "bin"
