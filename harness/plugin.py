@@ -89,7 +89,7 @@ def _workers(config: pytest.Config) -> bool:
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     items = [item for item in session.items if _needs_bench(item)]
-    if not items or any(getattr(config.option, name, False) for name in LOOKING) or hasattr(config, "workerinput"):
+    if not items or any(getattr(config.option, name, False) for name in LOOKING):
         return
     if _workers(config):
         raise pytest.UsageError("a bench is one, and tests on it are not spread over workers; leave -n out, or start pytest once a board")
