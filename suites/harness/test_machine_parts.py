@@ -127,7 +127,9 @@ def test_bytes_take_ten_bit_times_each(wire: tuple[Line, socket.socket, int], di
             received = receive(board.fileno(), count)
         ratios.append((time.monotonic() - begin) / (count * 10 / baud))
         assert received == sent
-    assert 0.98 < min(ratios) < 2, ratios  # from before the first byte to after the last: a busy lab controller makes it longer, nothing shorter
+    assert 0.98 < min(ratios) < 2, (
+        ratios
+    )  # from before the first byte to after the last: a busy lab controller makes it longer, nothing shorter
 
 
 def test_the_first_bytes_after_power_on_take_their_time_too(wire: tuple[Line, socket.socket, int]) -> None:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from harness.errors import Inconclusive
 from harness.measure import RULE, Measurement, Quantity, Rate, Sample, rate_from_counts
 from harness.verdict import Verdict
-from suites.timer8254.ticks import COUNT_HZ250, INPUT_CLOCK, TICK_LIMIT, with_unseen
 
 
 def measurement(value: float, uncertainty: float, expected: float | None = 100.0, limit: float | None = 1.0) -> Measurement:
@@ -153,51 +152,6 @@ def test_lost_events_show_as_unevenness() -> None:
     late = [*samples[:9], *(Sample(s.before, s.after, s.count - 30) for s in samples[9:12]), *samples[12:]]
     assert 20 < rate_from_counts(late).uneven < 30
     assert rate_from_counts(samples).uneven == 0
-
-
-@pytest.mark.parametrize(
-    ("rate", "bracket", "verdict"),
-    [
-        (249.9857, 0.004, Verdict.PASSED),
-        (249.9857 * 0.97, 0.004, Verdict.FAILED),
-        (249.9857 * 0.97, 0.02, Verdict.INCONCLUSIVE),
-        (249.9857 * 1.03, 0.02, Verdict.FAILED),
-    ],
-)
-def test_ticks_lost_evenly_are_not_charged_to_the_timer_of_a_slow_bench(rate: float, bracket: float, verdict: Verdict) -> None:
-    """Answers that take longer than three ticks: the guest may not have run for as long. A fast timer is never excused."""
-    samples = steady(rate, [(1.0, bracket, 0.5)] * 40, 0.0, 0.0)
-    found = with_unseen(rate_from_counts(samples), samples)
-    expected = INPUT_CLOCK / COUNT_HZ250
-    assert Measurement(name="rate", quantity=found, unit="Hz", expected=expected, limit=expected * TICK_LIMIT).verdict is verdict
-
-
-def stretches(rates: list[float]) -> list[Sample]:
-    """Reads of a counter whose ticks merge in places: seconds in which it counted `rates`."""
-    samples, count = [Sample(0, 0.002, 0)], 0.0
-    for second, counted in enumerate(rates, 1):
-        count += counted
-        samples.append(Sample(second, second + 0.002, int(count)))
-    return samples
-
-
-@pytest.mark.parametrize(
-    ("rates", "verdict"),
-    [
-        ([250.0] * 20, Verdict.PASSED),
-        ([250.0] * 6 + [247.0] * 14, Verdict.INCONCLUSIVE),
-        ([247.5] * 20, Verdict.FAILED),
-        ([250.0] * 6 + [225.0] * 14, Verdict.FAILED),
-        ([252.5] * 20, Verdict.FAILED),
-    ],
-)
-def test_a_board_that_is_not_steady_is_judged_by_its_best_stretch(rates: list[float], verdict: Verdict) -> None:
-    samples = stretches(rates)
-    found = with_unseen(rate_from_counts(samples), samples, steady=False)
-    assert Measurement(name="rate", quantity=found, unit="Hz", expected=250.0, limit=250 * TICK_LIMIT).verdict is verdict
-    if verdict is Verdict.INCONCLUSIVE:
-        found = with_unseen(rate_from_counts(samples), samples, steady=True)
-        assert Measurement(name="rate", quantity=found, unit="Hz", expected=250.0, limit=250 * TICK_LIMIT).verdict is not Verdict.PASSED
 
 
 def test_a_counter_that_stands_still_has_rate_zero_within_its_bound() -> None:

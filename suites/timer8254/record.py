@@ -1,92 +1,161 @@
-"""Every single tick of a guest, by its own TSC: the kernel traces the entry of interrupt 0, and nobody else's clock has a part in it.
+"""Every single tick of a guest, by its own TSC, beside a witness of whether the guest ran: the kernel traces the entry of interrupt 0,
+and a process that does nothing else leaves a mark several times a period.
 
-A bench that stands still makes ticks late, merges some of them and hands others out in a hurry. So a tick is judged only between two
-quiet runs, in which ticks were a period apart, that are no more than three periods from each other: there are one too few, or one too
-many, because the timer made them so. The period is the ticks' own: a rate that is wrong all the time is not seen here.
+A bench that stands still makes ticks late, merges some of them and hands others out in a hurry. So ticks are counted between quiet runs,
+in which they were a period apart: between two of them there are as many as periods, or some are missing, or some came twice. No bench
+makes ticks, so what came twice the timer made. What is missing it lost, unless the witness was silent as well: a guest that did not run
+took no tick. The period is the ticks' own: a rate that is wrong all the time is not seen here.
+
+The guest has one CPU: on another one the witness would say nothing about that which takes the ticks.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
+from math import ceil
 from statistics import median
-from threading import Event
 from typing import NamedTuple
 
 from harness.errors import Inconclusive
 from harness.guest.linux import LinuxGuest
 
 TRACING = "/sys/kernel/debug/tracing"
+ENTRY = "events/irq/irq_handler_entry"
+MARKER = f"{TRACING}/trace_marker"
 UNIT = 4096
 """TSC cycles of a step in the record; a tenth of a percent of a period or less."""
+BUFFER = 8192
+"""KiB for the trace: a minute of ticks and marks several times over."""
+MARKS = 800
+"""Marks of the witness in a second: three in a period."""
+SILENT = 1.0
+"""Periods without a mark in which the witness may not have run; a guest that stands still for less merges nothing."""
 PEAK = 0.02
 """Relative width of the most frequent distance of two ticks."""
 NEAR = 0.06
 """By how many periods the distance of two ticks of a quiet run is off one."""
 RUN = 5
 """Distances of the shortest quiet run."""
-CLOSE = 3
-"""Periods between two quiet runs in which a tick is judged."""
-QUIET = 0.8
-"""Share of the record's time that must be quiet runs: of five wrong ticks two or more lie there then, in 99 records of 100."""
+WITNESSED = 0.8
+"""Share of the record's time that must be witnessed: of five wrong ticks two or more lie there then, in 99 records of 100."""
+UNSEEN = 3.0
+"""Events of which none was seen: no more than so many were to be expected, with 95 % confidence."""
 FEWEST_TEETH = 3
 """Ticks lost at even distances that are no accident of the bench."""
 TEETH_SHARE = 0.6
 """Share of such a comb's places, from its first tooth to the last lost tick, at which a tick is lost indeed: the bench hides some."""
 
 
+class Record(NamedTuple):
+    """Moments in units of `UNIT` TSC cycles since the witness's first mark."""
+
+    ticks: Sequence[int]
+    samples: Sequence[int]
+    """Marks that whoever samples left with `SAMPLED`."""
+    silences: Sequence[tuple[int, int]]
+    """From the last mark of the witness before each of its silences to the first after it."""
+
+
+class Merged(NamedTuple):
+    """Ticks that the bench merged."""
+
+    moment: int
+    ticks: int
+
+
 class Steps(NamedTuple):
     """What became of the ticks of a record."""
 
-    judged: int
-    """Ticks of its quiet runs."""
+    periods: int
+    """From the first quiet tick to the last."""
     lost: tuple[int, ...]
-    """The place, in periods since the first quiet tick, of each that never came."""
+    """The place, in periods since the first quiet tick, of each that the timer never made."""
     doubled: int
+    merged: tuple[Merged, ...]
+    hidden: float
+    """How many ticks that the timer lost may be among those, with 95 % confidence, going by what was seen of it."""
 
 
-def record_ticks(guest: LinuxGuest, seconds: float) -> list[int]:
-    """The moments of interrupt 0, in units of `UNIT` TSC cycles, as the guest's kernel recorded them for so long."""
-    switch = f"cd {TRACING}/ && echo nop >current_tracer && echo x86-tsc >trace_clock && echo irq==0 >events/irq/irq_handler_entry/filter"
-    guest.must(["sh", "-c", f"{switch} && echo >trace && echo 1 >events/irq/irq_handler_entry/enable && echo 1 >tracing_on"])
-    try:
-        Event().wait(seconds)
-    finally:
-        guest.must(["sh", "-c", f"echo 0 >{TRACING}/tracing_on; echo 0 >{TRACING}/events/irq/irq_handler_entry/enable"])
-    differences = (
-        "/ irq=0 / {match($0, /[0-9]+: irq_/); t = int(substr($0, RSTART, RLENGTH - 6) / unit); "
-        'if (n++) printf "%x ", t - before; before = t}'
+QUIETER = "run on a quieter bench"
+
+SAMPLED = f"echo s >{MARKER}"
+"""Shell text that marks the moment of a sample."""
+ROUND = "i=$((i+1)); [ $((i % every)) = 0 ] && echo w"
+COUNT_ROUNDS = (
+    f"every=1000; now() {{ read -r up rest </proc/uptime; t=${{up%.*}}${{up#*.}}; }}; now; begin=$t; i=0; "
+    f"while [ $((t - begin)) -lt 30 ]; do {ROUND} >/dev/null; [ $((i % 100)) = 0 ] && now; done; "
+    f"echo $((i * 100 / (t - begin) / {MARKS} + 1))"
+)
+"""How many rounds the witness's loop makes from mark to mark, found in a third of a second."""
+WITNESS = f"i=0; while :; do {ROUND}; done >{MARKER} 2>/dev/null"
+"""What it cannot write, once the trace is off, is of no interest."""
+
+
+@contextmanager
+def recording(guest: LinuxGuest) -> Iterator[None]:
+    """The guest's kernel records interrupt 0 and the witness runs. `read_record` has what was recorded."""
+    every = int(guest.must(["sh", "-c", COUNT_ROUNDS]).text)
+    switch = (
+        f"cd {TRACING}/ && echo nop >current_tracer && echo x86-tsc >trace_clock && echo {BUFFER} >buffer_size_kb && echo >trace"
+        f" && echo irq==0 >{ENTRY}/filter && echo 1 >{ENTRY}/enable && echo 1 >tracing_on"
     )
-    moments = [0]
-    for word in guest.must(["awk", "-v", f"unit={UNIT}", differences, f"{TRACING}/trace"]).text.split():
-        moments.append(moments[-1] + int(word, 16))
-    return moments
+    guest.must(["sh", "-c", switch])
+    try:
+        guest.must(["sh", "-c", 'sh -c "$1" & echo $! >/tmp/witness', "sh", f"every={every}; {WITNESS}"])
+        try:
+            yield
+        finally:
+            guest.must(["sh", "-c", "kill $(cat /tmp/witness)"])
+    finally:
+        guest.must(["sh", "-c", f"echo 0 >{TRACING}/tracing_on; echo 0 >{TRACING}/{ENTRY}/enable"])
 
 
-def find_steps(moments: Sequence[int]) -> Steps:
-    """Lost and doubled ticks. Raises `Inconclusive` for a record that is not quiet enough to tell."""
-    distances = [later - earlier for earlier, later in pairwise(moments)]
+def read_record(guest: LinuxGuest) -> Record:
+    """The last recording, from the witness's first mark to its last. Raises `Inconclusive` when its ticks are too few to have a period."""
+    moment = f"match($0, /[0-9]+: [it]/); t = int(substr($0, RSTART, RLENGTH - 3) / {UNIT}) - begin"
+    events = (
+        f'/ w$/ && !begin {{{moment}; printf "%.0f ", t; begin = t}} begin && /irq=0 | s$/ {{{moment}; printf (/ s$/ ? "s%d " : "%d "), t}}'
+    )
+    begin, *words = guest.must(["awk", events, f"{TRACING}/trace"]).text.split() or ["0"]
+    ticks = [int(word) for word in words if not word.startswith("s")]
+    if len(ticks) <= RUN:
+        raise Inconclusive(f"a record of {len(ticks)} ticks", "measure for longer")
+    longest = round(SILENT * _period([later - earlier for earlier, later in pairwise(ticks)]))
+    silences = f'/ w$/ {{{moment}; if (t - last > {longest}) printf "%d %d ", last, t; last = t}} END {{print last}}'
+    *found, last = [int(word) for word in guest.must(["awk", "-v", f"begin={begin}", silences, f"{TRACING}/trace"]).text.split()]
+    samples = [int(word.removeprefix("s")) for word in words if word.startswith("s")]
+    return Record([tick for tick in ticks if tick <= last], samples, list(zip(found[::2], found[1::2], strict=True)))
+
+
+def find_steps(record: Record) -> Steps:
+    """Lost, doubled and merged ticks. Raises `Inconclusive` for a record whose ticks are too restless, or too seldom witnessed, to tell."""
+    ticks = record.ticks
+    distances = [later - earlier for earlier, later in pairwise(ticks)]
     runs = _quiet_runs(distances, _period(distances)) if distances else []
-    quiet = sum(moments[end] - moments[begin] for begin, end in runs)
-    if quiet <= QUIET * sum(distances):
-        raise Inconclusive(
-            f"only {quiet / max(1, sum(distances)):.0%} of the time of {len(moments)} ticks is quiet", "run on a quieter bench"
-        )
-    judged = sum(end - begin for begin, end in runs)
-    period = quiet / judged
+    if not runs:
+        raise Inconclusive(f"no {RUN} of {len(distances)} distances of ticks are alike", QUIETER)
+    witnessed = 1 - sum(min(end, ticks[-1]) - max(begin, ticks[0]) for begin, end in record.silences) / (ticks[-1] - ticks[0])
+    if witnessed < WITNESSED:
+        raise Inconclusive(f"only in {witnessed:.0%} of the time of {len(ticks)} ticks the guest was seen to run", QUIETER)
+    period = _long_period(ticks, runs)
     lost: list[int] = []
+    merged: list[Merged] = []
     doubled = 0
     place = runs[0][1] - runs[0][0]
     for (_, earlier), (later, end) in pairwise(runs):
-        periods = round((moments[later] - moments[earlier]) / period)
+        periods = round((ticks[later] - ticks[earlier]) / period)
         missing = periods - (later - earlier)
-        if periods <= CLOSE and missing > 0:
-            lost.append(place + 1)
-        elif periods <= CLOSE and missing < 0:
-            doubled += 1
+        excused = min(max(missing, 0), _ticks_in(record.silences, ticks[earlier], ticks[later], period))
+        if excused:
+            merged.append(Merged(ticks[later], excused))
+        lost += [place + 1] * (max(missing, 0) - excused)
+        doubled += max(-missing, 0)
         place += periods + end - later
-    return Steps(judged, tuple(lost), doubled)
+    hidden = (len(lost) + UNSEEN) * (1 - witnessed) / witnessed
+    return Steps(place, tuple(lost), doubled, tuple(merged), hidden)
 
 
 def evenly_lost(lost: Sequence[int]) -> int:
@@ -94,6 +163,8 @@ def evenly_lost(lost: Sequence[int]) -> int:
     best = 0
     for at, first in enumerate(lost):
         for other in lost[at + 1 :]:
+            if other == first:
+                continue
             places = range(first, lost[-1] + 1, other - first)
             hits = sum(place in lost for place in places)
             if hits >= max(FEWEST_TEETH, TEETH_SHARE * len(places)):
@@ -122,3 +193,16 @@ def _quiet_runs(distances: Sequence[int], period: float) -> list[tuple[int, int]
             runs.append((begin, at))
         begin = at + 1
     return runs
+
+
+def _long_period(ticks: Sequence[int], runs: Sequence[tuple[int, int]]) -> float:
+    """The period from the first quiet tick to the last. That of the runs alone is short: a run may begin with a tick that came late."""
+    quiet = sum(end - begin for begin, end in runs)
+    period = sum(ticks[end] - ticks[begin] for begin, end in runs) / quiet
+    between = sum(round((ticks[later] - ticks[earlier]) / period) for (_, earlier), (later, _) in pairwise(runs))
+    return (ticks[runs[-1][1]] - ticks[runs[0][0]]) / (quiet + between)
+
+
+def _ticks_in(silences: Sequence[tuple[int, int]], begin: int, end: int, period: float) -> int:
+    """How many ticks the silences between two moments can have kept from the guest: each is as long as it was, and begins anywhere."""
+    return sum(ceil((last - first) / period) for first, last in silences if first < end and last > begin)

@@ -16,7 +16,7 @@ from harness.errors import Inconclusive
 from harness.guest.linux import LinuxGuest
 from harness.measure import Quantity
 from suites.timer8254.clockevent import clock_event
-from suites.timer8254.ticks import sample_ticks
+from suites.timer8254.ticks import measure_clock
 
 pytestmark = judge("drivers")
 
@@ -48,7 +48,7 @@ def guest(linux_guests: LinuxGuests, bench: Bench) -> LinuxGuest:
     if guest.read(CLOCK_SOURCE) != "tsc":
         guest = linux_guests.boot(("tsc=reliable", f"tsc_early_khz={GUESS}"))
         with bench.reference() as reference:
-            clock = sample_ticks(guest, reference, wanted_uncertainty=0.0, longest=FEW_SECONDS).clock
+            clock = measure_clock(guest, reference, FEW_SECONDS)
         guest = linux_guests.boot(("tsc=reliable", f"tsc_early_khz={round(GUESS * clock.value)}"))
     source = guest.read(CLOCK_SOURCE)
     if source != "tsc":
