@@ -108,6 +108,11 @@ def test_a_guest_that_is_seldom_seen_to_run_tells_nothing() -> None:
         find_steps(record(stalls=500))
 
 
+def test_silences_beyond_the_ticks_count_for_nothing() -> None:
+    it = record()
+    assert find_steps(it._replace(silences=[(-9 * PERIOD, -PERIOD), (it.ticks[-1] + 1, it.ticks[-1] + 9 * PERIOD)])).hidden == 0
+
+
 def test_ticks_without_a_rhythm_tell_nothing() -> None:
     chance = random.Random(1)
     with pytest.raises(Inconclusive, match="distances of ticks are alike"):

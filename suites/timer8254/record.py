@@ -137,7 +137,8 @@ def find_steps(record: Record) -> Steps:
     runs = _quiet_runs(distances, _period(distances)) if distances else []
     if not runs:
         raise Inconclusive(f"no {RUN} of {len(distances)} distances of ticks are alike", QUIETER)
-    witnessed = 1 - sum(min(end, ticks[-1]) - max(begin, ticks[0]) for begin, end in record.silences) / (ticks[-1] - ticks[0])
+    silent = sum(max(0, min(end, ticks[-1]) - max(begin, ticks[0])) for begin, end in record.silences)
+    witnessed = 1 - silent / (ticks[-1] - ticks[0])
     if witnessed < WITNESSED:
         raise Inconclusive(f"only in {witnessed:.0%} of the time of {len(ticks)} ticks the guest was seen to run", QUIETER)
     period = _long_period(ticks, runs)
