@@ -1,8 +1,9 @@
 """Finds board types and bench files by name and reads them into a `Board`.
 
 A board type is `NAME.toml` in `$HARNESS_BOARDS`, else in the checkout's `boards/`. A bench file is `NAME.toml` in a directory of
-`$HARNESS_BENCHES`, then the user's, then the system's; it says `extends = "TYPE"` and is merged over that type.
-The invariant: a bench file extends a board type, never another bench file, so a board is at most two files.
+`$HARNESS_BENCHES`, then the user's, then the system's; it says `extends = "TYPE"` and is merged over that type. A board type that differs
+little from another says `variant_of = "TYPE"`, is merged over it, and names the tables of it that it does not have in `without`.
+The invariant: a bench file extends a board type, never another bench file.
 """
 
 from __future__ import annotations
@@ -86,26 +87,64 @@ def load(name: str) -> Board:
 
 def read(found: Found) -> Board:
     """The board in a file that was found."""
+    if found.kind == "type":
+        return _board(found.name, *_type(found.path))
     path, tables = found.path, _tables(found.path)
     extends = tables.pop("extends", None)
     check(Tables, tables, label_of(path))
-    if found.kind == "type":
-        if extends is not None:
-            raise BadBoardFile(f"{label_of(path)}: extends has no place in a board type", "only a bench file extends one")
-        return _board(found.name, tables, (label_of(path),))
-    base_path = board_directory() / f"{extends}.toml"
-    if not isinstance(extends, str) or not NAME.fullmatch(extends) or not base_path.is_file():
-        types = [board.name for board in known_boards() if board.kind == "type"]
-        raise BadBoardFile(
-            f"{label_of(path)}: extends must name a board type" + (f", not {extends!r}" if extends is not None else ""),
-            suggestion(str(extends), types),
-        )
-    base = _tables(base_path)
-    if "extends" in base:
+    base_path = _named(extends, "extends", path)
+    if "extends" in _tables(base_path):
         itself = "this file itself" if base_path.resolve() == path.resolve() else f"{label_of(base_path)}, a bench file"
         raise BadBoardFile(f"{label_of(path)}: extends must name a board type, and {extends!r} is {itself}", "name the board type")
-    check(Tables, base, label_of(base_path))
-    return _board(found.name, merged(base, tables), (label_of(base_path), label_of(path)))
+    base, files = _type(base_path)
+    return _board(found.name, merged(base, tables), (*files, label_of(path)))
+
+
+def _named(name: object, key: str, path: Path) -> Path:
+    """The board type that a file names."""
+    found = board_directory() / f"{name}.toml"
+    if not isinstance(name, str) or not NAME.fullmatch(name) or not found.is_file():
+        types = [board.name for board in known_boards() if board.kind == "type"]
+        raise BadBoardFile(
+            f"{label_of(path)}: {key} must name a board type" + (f", not {name!r}" if name is not None else ""),
+            suggestion(str(name), types),
+        )
+    return found
+
+
+def _type(path: Path, variants: tuple[Path, ...] = ()) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A board type's tables, and the files they are from."""
+    label, tables = label_of(path), _tables(path)
+    if "extends" in tables:
+        raise BadBoardFile(
+            f"{label}: extends has no place in a board type", "only a bench file extends one; a type is a variant_of another"
+        )
+    base_name, without = tables.pop("variant_of", None), tables.pop("without", [])
+    check(Tables, tables, label)
+    if base_name is None:
+        if without:
+            raise BadBoardFile(f"{label}: without has no place here", "it goes with variant_of")
+        return tables, (label,)
+    base_path = _named(base_name, "variant_of", path)
+    if base_path in (path, *variants):
+        raise BadBoardFile(f"{label}: variant_of {base_name!r} leads back to this file", "name a board type that stands by itself")
+    base, files = _type(base_path, (path, *variants))
+    if not isinstance(without, list) or not all(isinstance(name, str) and _take_away(base, name) for name in without):
+        raise BadBoardFile(
+            f"{label}: without must be a list of what {label_of(base_path)} has", f"not {without!r}; console.guest for example"
+        )
+    return merged(base, tables), (*files, label)
+
+
+def _take_away(tables: dict[str, Any], dotted: str) -> bool:
+    """Removes a table or a key; False when it is not there."""
+    *path, last = dotted.split(".")
+    for name in path:
+        below = tables.get(name)
+        if not isinstance(below, dict):
+            return False
+        tables = below
+    return tables.pop(last, None) is not None
 
 
 def with_endpoints(board: Board, endpoints: Mapping[str, Any], label: str) -> Board:

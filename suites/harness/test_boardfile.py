@@ -148,7 +148,10 @@ def test_the_first_bench_directory_wins(types: Write, benches: Write, tmp_path: 
         ("[launch]\ncommand = []", ": launch.command must be a list of length >= 1, not []"),
         ("", ": board is missing; add it"),
         ("[board]\ndescription = 'x'\nos = 'qnx-8.0'", ": board.arch is missing; add it"),
-        ("extends = 'pc'", ": extends has no place in a board type; only a bench file extends one"),
+        ("extends = 'pc'", ": extends has no place in a board type; only a bench file extends one; a type is a variant_of another"),
+        ("without = ['ssh']", ": without has no place here; it goes with variant_of"),
+        ("variant_of = 'pc'", ": variant_of 'pc' leads back to this file; name a board type that stands by itself"),
+        ("variant_of = 'pcc'", ": variant_of must name a board type, not 'pcc'; did you mean pc?"),
         ("[board]\ndescription = 'x'\narch = 'x86_64' 'y'", ":3: not TOML: "),
         ("[board", ":1: not TOML: "),
         ("[board]\n[board]", ":2: not TOML: "),
@@ -189,6 +192,33 @@ def test_a_bench_file_extends_a_board_type(types: Write, benches: Write, line: s
     types("pc", TYPE)
     path = benches("desk", line)
     assert refused("desk").startswith(f"{path}{sentence}")
+
+
+def test_a_board_type_may_be_a_variant_of_another(types: Write, benches: Write) -> None:
+    types("pc", TYPE)
+    types("quiet", "variant_of = 'pc'\nwithout = ['line.ser2', 'claims']\n[timing]\nfactor = 3.0\n")
+    path = types("slow", "variant_of = 'quiet'\n[timing]\nboot = 77.0\n")
+    slow = boardfile.load("slow")
+    assert (slow.board.description, slow.timing.factor, slow.timing.boot) == ("a board for tests", 3.0, 77.0)
+    assert not slow.line
+    assert not slow.claims
+    assert slow.files[-1] == str(path)
+    benches("desk", BENCH.replace('"pc"', '"slow"').replace("[line.ser2]", "[line.ser2]\ndevice = '/dev/ser2'"))
+    desk = boardfile.load("desk")
+    assert (desk.line["ser2"].url, desk.timing.boot) == ("/dev/serial/by-id/two", 77.0)
+
+
+@pytest.mark.parametrize("without", ["['console.hots']", "'console.host'", "[3]", "['host.qvm.x']"])
+def test_a_variant_lacks_only_what_the_other_has(types: Write, without: str) -> None:
+    base = types("pc", TYPE)
+    path = types("quiet", f"variant_of = 'pc'\nwithout = {without}")
+    assert refused("quiet").startswith(f"{path}: without must be a list of what {base} has; not ")
+
+
+def test_variants_of_each_other_are_refused(types: Write) -> None:
+    types("one", "variant_of = 'two'")
+    path = types("two", "variant_of = 'one'")
+    assert refused("one") == f"{path}: variant_of 'one' leads back to this file; name a board type that stands by itself"
 
 
 @pytest.fixture
