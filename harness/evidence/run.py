@@ -78,6 +78,8 @@ class Run:
         """What the host says of those of its own vdevs that are used (`harness.vdev.hosts_own`): into the journal and `vdevs.json`."""
         for vdev in vdevs:
             self.events.emit("vdev.hosts_own", **vdev)
+        if not vdevs:
+            return
         self._vdevs = [*self._vdevs, *vdevs]
         self.directory.save(self.directory.vdevs, self._vdevs)
 
