@@ -31,8 +31,8 @@ BUFFER = 8192
 """KiB for the trace: a minute of ticks and marks several times over."""
 MARKS = 800
 """Marks of the witness in a second: three in a period."""
-SILENT = 1.0
-"""Periods without a mark in which the witness may not have run; a guest that stands still for less merges nothing."""
+SILENT = 0.75
+"""Periods without a mark in which the witness may not have run; a guest that stands still for much less merges nothing."""
 PEAK = 0.02
 """Relative width of the most frequent distance of two ticks."""
 NEAR = 0.06
@@ -117,16 +117,21 @@ def read_record(guest: LinuxGuest) -> Record:
     """The last recording, from the witness's first mark to its last. Raises `Inconclusive` when its ticks are too few to have a period."""
     moment = f"match($0, /[0-9]+: [it]/); t = int(substr($0, RSTART, RLENGTH - 3) / {UNIT}) - begin"
     events = (
-        f'/ w$/ && !begin {{{moment}; printf "%.0f ", t; begin = t}} begin && /irq=0 | s$/ {{{moment}; printf (/ s$/ ? "s%d " : "%d "), t}}'
+        f'/ w$/ && !begin {{{moment}; printf "%.0f ", t; begin = t}} '
+        f'begin && /irq=0 | s$/ {{{moment}; printf (/ s$/ ? "s%x " : "%x "), t - before; before = t}}'
     )
     begin, *words = guest.must(["awk", events, f"{TRACING}/trace"]).text.split() or ["0"]
-    ticks = [int(word) for word in words if not word.startswith("s")]
+    ticks: list[int] = []
+    samples: list[int] = []
+    now = 0
+    for word in words:
+        now += int(word.removeprefix("s"), 16)
+        (samples if word.startswith("s") else ticks).append(now)
     if len(ticks) <= RUN:
         raise Inconclusive(f"a record of {len(ticks)} ticks", "measure for longer")
     longest = round(SILENT * _period([later - earlier for earlier, later in pairwise(ticks)]))
     silences = f'/ w$/ {{{moment}; if (t - last > {longest}) printf "%d %d ", last, t; last = t}} END {{print last}}'
     *found, last = [int(word) for word in guest.must(["awk", "-v", f"begin={begin}", silences, f"{TRACING}/trace"]).text.split()]
-    samples = [int(word.removeprefix("s")) for word in words if word.startswith("s")]
     return Record([tick for tick in ticks if tick <= last], samples, list(zip(found[::2], found[1::2], strict=True)))
 
 
