@@ -75,8 +75,9 @@ test: setup
 	@$(VENV)/bin/pytest suites/harness
 
 # What is too long for every change: the ends of a run, twenty times; a hundred thousand damaged VM configurations; a MiB
-# through a port each way; five hours of a counter, in minutes.
+# through a port each way; five hours of a counter, in minutes; every defect of every vdev.
 soak: setup
+	@HARNESS_DEFECTS=all $(VENV)/bin/pytest suites/harness/test_runs.py -k defect
 	@HARNESS_FILES=100000 $(VENV)/bin/pytest suites/harness/test_qvm_parser.py
 	@HARNESS_HOURS=5 $(VENV)/bin/pytest suites/harness/test_hours.py
 	@HARNESS_ROUNDS=4 $(VENV)/bin/pytest suites/harness/test_ends.py

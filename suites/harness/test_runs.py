@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,11 +13,15 @@ from typing import Any
 
 import pytest
 
+from harness.vdev import defects
 from suites.harness.session import CHECKOUT, Ended
 from suites.harness.session import pytest as run
 
 BOARD = "--board=virtual-x86_64"
 BRIDGE = "suites/ser8250/test_bridge.py"
+SENDS = "test_the_guest_sends_256_kib_unchanged"
+BELOW = "test_characters_below_the_trigger_are_read_in_time"
+SINGLE_TICKS = "suites/timer8254/test_linux.py::test_no_single_tick_is_lost_or_comes_twice"
 DUPLEX = {"UART-028", "UART-029", "UART-046", "UART-048", "UART-057", "UART-060"}
 TIMED = {"PIT-079", "PIT-095", "PIT-116", "UART-014", "UART-026", "UART-071"}
 """Lines judged by time, or by what a kernel makes of its own boot's timing: a busy machine may leave them undecided."""
@@ -71,20 +76,31 @@ def test_the_readmes_first_command_works_as_printed() -> None:
     assert ended.returncode == (2 if undecided else 0), ended.stdout
 
 
-@pytest.mark.parametrize(
-    ("option", "suite", "lines"),
-    [
-        ("timer8254:defect=pit.rate_1pct", "suites/timer8254/test_linux.py", {"PIT-018", "PIT-079"}),
-        ("ioapic:defect=ioapic.mask_ignored", "suites/timer8254/test_masking.py", {"PIT-112"}),
-        ("ser8250:defect=uart.thre_lost", "suites/ser8250/test_linux.py", {"UART-050", "UART-099"}),
-        ("ser8250:defect=uart.drop_byte", f"{BRIDGE}::test_the_guest_sends_256_kib_unchanged", {"UART-028", "UART-029", "UART-031"}),
-        ("ser8250:defect=uart.timeout_lost", f"{BRIDGE}::test_characters_below_the_trigger_are_read_in_time", {"UART-071"}),
-        ("ser8250:defect=uart.thre_early", f"{BRIDGE}::test_both_directions_at_once", DUPLEX),
-    ],
-)
-def test_a_defect_is_failed_by_the_right_lines(option: str, suite: str, lines: set[str], tmp_path: Path) -> None:
+ALL = pytest.mark.skipif("HARNESS_DEFECTS" not in os.environ, reason="make soak runs all defects")
+DEFECTS = [
+    pytest.param("timer8254:defect=pit.rate_1pct", ("suites/timer8254/test_linux.py", "-k", "ticks"), {"PIT-018", "PIT-079"}),
+    pytest.param("timer8254:defect=pit.inject_lost", (SINGLE_TICKS,), {"PIT-079", "PIT-110", "PIT-112"}, marks=ALL),
+    pytest.param("timer8254:defect=pit.inject_double", (SINGLE_TICKS,), {"PIT-079", "PIT-110", "PIT-112"}, marks=ALL),
+    pytest.param("ioapic:defect=ioapic.mask_ignored", ("suites/timer8254/test_masking.py",), {"PIT-112"}, marks=ALL),
+    pytest.param("ser8250:defect=uart.thre_lost", ("suites/ser8250/test_linux.py",), {"UART-050", "UART-099"}),
+    pytest.param("ser8250:defect=uart.drop_byte", (f"{BRIDGE}::{SENDS}",), {"UART-028", "UART-029", "UART-031"}),
+    pytest.param("ser8250:defect=uart.timeout_lost", (f"{BRIDGE}::{BELOW}",), {"UART-071"}, marks=ALL),
+    pytest.param("ser8250:defect=uart.thre_early", (f"{BRIDGE}::test_both_directions_at_once",), DUPLEX, marks=ALL),
+]
+ELSEWHERE = {"pit.overflow64"}
+"""Takes hours of the board's time: test_hours.py."""
+
+
+def test_every_defect_is_provoked() -> None:
+    built = sorted((CHECKOUT / "build" / "virtual" / "vdevs").glob("vdev-*.so"))
+    carried = {defect.name for path in built for defect in defects(path)}
+    assert carried == {str(case.values[0]).partition("defect=")[2] for case in DEFECTS} | ELSEWHERE
+
+
+@pytest.mark.parametrize(("option", "suite", "lines"), DEFECTS)
+def test_a_defect_is_failed_by_the_right_lines(option: str, suite: tuple[str, ...], lines: set[str], tmp_path: Path) -> None:
     """A wrong device makes the run end with 1, and only the tests that judge those lines fail."""
-    ended = run(BOARD, f"--run-directory={tmp_path}", "--vdev-option", option, suite)
+    ended = run(BOARD, f"--run-directory={tmp_path}", "--vdev-option", option, *suite)
     assert ended.status == 1, ended.output
     assert failed_lines(tmp_path) == lines
     measured = [event["fields"] for event in journal(tmp_path) if event["event"] == "measurement"]
