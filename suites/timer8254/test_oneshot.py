@@ -16,6 +16,7 @@ from harness.errors import Inconclusive
 from harness.guest.linux import LinuxGuest
 from harness.measure import Quantity
 from suites.timer8254.clockevent import clock_event
+from suites.timer8254.record import TRACING
 from suites.timer8254.ticks import measure_clock
 
 pytestmark = judge("drivers")
@@ -23,19 +24,27 @@ pytestmark = judge("drivers")
 CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 GUESS = 2_000_000
 """kHz"""
-SLEEPS = {"0.02": 9, "0.1": 7, "1": 3}
-"""Seconds asked for, and how often at least."""
+LONG, LONG_SLEEPS = "1", 3
+"""Seconds asked for, and how often at least: a chain of counts, of which one holds 27 ms."""
+SHORT, SHORT_SLEEPS = "0.02", 9
+"""A sleep of one count, which it is compared with."""
 MORE, GAP = 4, 0.002
 """How many times as often at most, until the second shortest is no further from the shortest, in seconds."""
-SLEEPER = (
-    'while read -r seconds && [ "$seconds" != end ]; do '
-    'if [ $seconds = 0 ]; then /bin/true; else sleep $seconds; fi; echo "=slept $seconds="; done'
-)
-"""Even a sleep of no length waits for the timer, so a program that does not sleep stands for it."""
+SLEEPER = 'while read -r seconds && [ "$seconds" != end ]; do sleep $seconds; echo "=slept $seconds="; done'
 LATE, LATE_SHARE = 0.012, 0.02
 """How late a sleep may be: three periods of a 250 Hz tick, and the error of the TSC's frequency."""
+TRACED = {"0.02": 40, "0.1": 20}
+"""Seconds asked for, and how often: sleeps whose ends the kernel traces."""
+LATE_COUNT = 0.002
+"""Seconds by which the most punctual of them may be late: half a period of a 250 Hz tick."""
 FEW_SECONDS = 5.0
 """How long the clock is compared for: 1 % is enough."""
+LATENESS = (
+    '/function=hrtimer_wakeup/ {for (i = 1; i <= NF; i++) {split($i, pair, "="); field[pair[1]] = pair[2]} timer = field["hrtimer"]; '
+    'if (/hrtimer_start/) due[timer] = field["softexpires"]; '
+    'else if (timer in due) {printf "%d ", field["now"] - due[timer]; delete due[timer]}}'
+)
+"""An awk program that prints how late each sleep ended, in nanoseconds, from a trace."""
 REST = 2.0
 """Seconds a silenced timer has to be silent (PIT-116)."""
 
@@ -65,13 +74,11 @@ def test_the_pit_is_driven_one_shot(guest: LinuxGuest) -> None:
 
 
 @specification("PIT-095")
-@pytest.mark.parametrize("seconds", SLEEPS)
-def test_a_sleep_lasts_as_long_as_asked(guest: LinuxGuest, bench: Bench, measured: Judge, seconds: str) -> None:
-    """Each written count gives its one interrupt, on time: sleeps have their length by the reference clock.
+def test_a_sleep_lasts_as_long_as_asked(guest: LinuxGuest, bench: Bench, measured: Judge) -> None:
+    """A chain of counts has its length by the reference clock.
 
-    What a program that does not sleep takes, on the way there and back, is taken off; of each the quickest counts, for a busy bench is
-    late at random and a timer is not. A sleep of 1 s is a chain of counts: one holds 27 ms. A board without `cpu.steady` may be late
-    every time: there what is too long is uncertain by as much.
+    What a sleep of one count takes, on the way there and back, is taken off; of each the quickest counts, for a busy bench is
+    late at random and a timer is not. A board without `cpu.steady` may be late every time: there what is too long is uncertain by as much.
     """
     with bench.reference() as reference, guest.conversation(SLEEPER, end="end") as ask:
 
@@ -83,11 +90,32 @@ def test_a_sleep_lasts_as_long_as_asked(guest: LinuxGuest, bench: Bench, measure
                 found.append(reference.monotonic() - begin)
             return found
 
-        (none, none_gap), (some, some_gap) = (quickest(durations(asked, SLEEPS[seconds])) for asked in ("0", seconds))
-    expected = float(seconds)
-    own = 0.0 if bench.board.has("cpu.steady") else max(0.0, some - none - expected)
-    slept = Quantity(some - none, none_gap + some_gap + own)
-    measured(f"timer8254.sleep_{seconds}", slept, unit="s", expected=expected, limit=LATE + LATE_SHARE * expected)
+        short, short_gap = quickest(durations(SHORT, SHORT_SLEEPS))
+        long, long_gap = quickest(durations(LONG, LONG_SLEEPS))
+    expected = float(LONG) - float(SHORT)
+    own = 0.0 if bench.board.has("cpu.steady") else max(0.0, long - short - expected)
+    slept = Quantity(long - short, short_gap + long_gap + own)
+    measured("timer8254.sleep", slept, unit="s", expected=expected, limit=LATE + LATE_SHARE * expected)
+
+
+@specification("PIT-095")
+@pytest.mark.parametrize("seconds", TRACED)
+def test_a_written_count_gives_its_interrupt_in_time(guest: LinuxGuest, measured: Judge, seconds: str) -> None:
+    """The kernel traces when each of many sleeps was to end, and when an interrupt had it end: the most punctual is not late.
+
+    The bench is late at random, and never early; a timer that is late is late every time.
+    """
+    trace, events = f"{TRACING}/trace", f"{TRACING}/events/timer/hrtimer"
+    switch = f'for event in start expire_entry; do echo "$1" >{events}_$event/enable; done; echo "$1" >{TRACING}/tracing_on'
+    sleeps = f"for i in $(seq {TRACED[seconds]}); do sleep {seconds}; done"
+    try:
+        guest.must(["sh", "-c", f"echo >{trace}; {switch}; {sleeps}", "sh", "1"])
+    finally:
+        guest.must(["sh", "-c", switch, "sh", "0"])
+    late = sorted(int(word) * 1e-9 for word in guest.must(["awk", LATENESS, trace]).text.split())
+    if len(late) < TRACED[seconds] / 2:
+        raise Inconclusive(f"the kernel traced the ends of {len(late)} sleeps of {TRACED[seconds]}", f"look at {trace} in the guest")
+    measured(f"timer8254.late_{seconds}", Quantity(late[0], late[1] - late[0]), unit="s", expected=0.0, limit=LATE_COUNT)
 
 
 def quickest(durations: list[float]) -> tuple[float, float]:
