@@ -21,14 +21,10 @@ from typing import NamedTuple
 
 from harness.errors import Inconclusive
 from harness.guest.linux import LinuxGuest
+from suites.timer8254.trace import MARKER, read_trace, tracing
 
-TRACING = "/sys/kernel/debug/tracing"
-ENTRY = "events/irq/irq_handler_entry"
-MARKER = f"{TRACING}/trace_marker"
 UNIT = 4096
 """TSC cycles of a step in the record; a tenth of a percent of a period or less."""
-BUFFER = 8192
-"""KiB for the trace: a minute of ticks and marks several times over."""
 MARKS = 800
 """Marks of the witness in a second: three in a period."""
 SILENT = 0.75
@@ -98,19 +94,12 @@ WITNESS = f"i=0; while :; do {ROUND}; done >{MARKER} 2>/dev/null"
 def recording(guest: LinuxGuest) -> Iterator[None]:
     """The guest's kernel records interrupt 0 and the witness runs. `read_record` has what was recorded."""
     every = int(guest.must(["sh", "-c", COUNT_ROUNDS]).text)
-    switch = (
-        f"cd {TRACING}/ && echo nop >current_tracer && echo x86-tsc >trace_clock && echo {BUFFER} >buffer_size_kb && echo >trace"
-        f" && echo irq==0 >{ENTRY}/filter && echo 1 >{ENTRY}/enable && echo 1 >tracing_on"
-    )
-    guest.must(["sh", "-c", switch])
-    try:
+    with tracing(guest, clock="x86-tsc"):
         guest.must(["sh", "-c", 'sh -c "$1" & echo $! >/tmp/witness', "sh", f"every={every}; {WITNESS}"])
         try:
             yield
         finally:
             guest.must(["sh", "-c", "kill $(cat /tmp/witness)"])
-    finally:
-        guest.must(["sh", "-c", f"echo 0 >{TRACING}/tracing_on; echo 0 >{TRACING}/{ENTRY}/enable"])
 
 
 def read_record(guest: LinuxGuest) -> Record:
@@ -120,7 +109,7 @@ def read_record(guest: LinuxGuest) -> Record:
         f'/ w$/ && !begin {{{moment}; printf "%.0f ", t; begin = t}} '
         f'begin && /irq=0 | s$/ {{{moment}; printf (/ s$/ ? "s%x " : "%x "), t - before; before = t}}'
     )
-    begin, *words = guest.must(["awk", events, f"{TRACING}/trace"]).text.split() or ["0"]
+    begin, *words = read_trace(guest, events) or ["0"]
     ticks: list[int] = []
     samples: list[int] = []
     now = 0
@@ -131,7 +120,7 @@ def read_record(guest: LinuxGuest) -> Record:
         raise Inconclusive(f"a record of {len(ticks)} ticks", "measure for longer")
     longest = round(SILENT * _period([later - earlier for earlier, later in pairwise(ticks)]))
     silences = f'/ w$/ {{{moment}; if (t - last > {longest}) printf "%d %d ", last, t; last = t}} END {{print last}}'
-    *found, last = [int(word) for word in guest.must(["awk", "-v", f"begin={begin}", silences, f"{TRACING}/trace"]).text.split()]
+    *found, last = [int(word) for word in read_trace(guest, silences, begin=begin)]
     return Record([tick for tick in ticks if tick <= last], samples, list(zip(found[::2], found[1::2], strict=True)))
 
 

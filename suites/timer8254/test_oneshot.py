@@ -16,8 +16,8 @@ from harness.errors import Inconclusive
 from harness.guest.linux import LinuxGuest
 from harness.measure import Quantity
 from suites.timer8254.clockevent import clock_event
-from suites.timer8254.record import ENTRY, TRACING
 from suites.timer8254.ticks import measure_clock
+from suites.timer8254.trace import TRACE, read_trace, tracing
 
 pytestmark = judge("drivers")
 
@@ -107,17 +107,11 @@ def test_a_written_count_gives_its_interrupt_in_time(guest: LinuxGuest, measured
     The count is written for the timer that is due first. A bench is late at random, so the most punctual quarter counts, and is uncertain
     by how far it is from the most punctual twentieth. A timer that is late is late every time.
     """
-    trace, events = f"{TRACING}/trace", f"{TRACING}/events"
-    which = f"{events}/timer/hrtimer_start {events}/timer/hrtimer_expire_entry {TRACING}/{ENTRY}"
-    switch = f'for event in {which}; do echo "$1" >$event/enable; done; echo "$1" >{TRACING}/tracing_on'
-    sleeps = f"for i in $(seq {TRACED[seconds]}); do sleep {seconds}; done"
-    try:
-        guest.must(["sh", "-c", f"echo irq==0 >{TRACING}/{ENTRY}/filter; echo >{trace}; {switch}; {sleeps}", "sh", "1"])
-    finally:
-        guest.must(["sh", "-c", switch, "sh", "0"])
-    late = sorted(int(word) * 1e-9 for word in guest.must(["awk", LATENESS, trace]).text.split())
+    with tracing(guest, ("timer/hrtimer_start", "timer/hrtimer_expire_entry")):
+        guest.must(["sh", "-c", f"for i in $(seq {TRACED[seconds]}); do sleep {seconds}; done"])
+    late = sorted(int(word) * 1e-9 for word in read_trace(guest, LATENESS))
     if len(late) < TRACED[seconds]:
-        raise Inconclusive(f"the kernel traced {len(late)} interrupts in {TRACED[seconds]} sleeps", f"look at {trace} in the guest")
+        raise Inconclusive(f"the kernel traced {len(late)} interrupts in {TRACED[seconds]} sleeps", f"look at {TRACE} in the guest")
     quarter, twentieth = late[len(late) // 4], late[len(late) // 20]
     measured(f"timer8254.late_{seconds}", Quantity(quarter, quarter - twentieth), unit="s", expected=0.0, limit=LATE_COUNT)
 
