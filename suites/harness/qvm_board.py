@@ -122,9 +122,9 @@ def _words(memory: tuple[str, ...], load: str, options: tuple[str, ...]) -> list
 
 
 @contextmanager
-def booted(scratch: Path) -> Iterator[QvmBoard]:
-    """A board of its own, switched off afterwards."""
-    bench = Bench(load(BOARD), Events(), scratch, "the tests of qvm")
+def booted(scratch: Path, of: str = BOARD) -> Iterator[QvmBoard]:
+    """A board of its own, of the type `of`, switched off afterwards."""
+    bench = Bench(load(of), Events(), scratch, "the tests of qvm")
     with bench.opened():
         bench.host.run(["mkdir", "-p", DIRECTORY])
         yield QvmBoard(bench, scratch)

@@ -2,9 +2,9 @@
 
 A body starts at `start` in 32-bit protected mode with flat segments, as qvm starts an image, and may use `print "TEXT"`,
 `print_hex REGISTER` (both clobber EAX, ECX, EDX, ESI, EBP), `flush` (waits until the last character has left: the end of the VM loses
-it), `stop` (`flush`, then resets the PC: qvm ends with 0), `halt` (until the power is cut) and `catch VECTOR`: from then on that
-exception prints its number, its error code and the address it has for the instruction, and stops.
-`catch` is for images that are linked for where they are.
+it), `stop` (`flush`, then resets the PC: qvm ends with 0), `halt` (until the power is cut), `gate VECTOR, LABEL` (below 32: where it
+goes, with interrupts disabled) and `catch VECTOR`: from then on that exception prints its number, its error code and the address it has
+for the instruction, and stops. The last two are for images that are linked for where they are.
 """
 
 from __future__ import annotations
@@ -46,14 +46,17 @@ PROLOGUE = r"""
     hlt
     jmp 9b
 .endm
-.macro catch vector, code=1
-    movl $caught_\vector, %eax
+.macro gate vector, handler
+    movl $\handler, %eax
     movw %ax, idt + 8 * \vector
     movw $0x10, idt + 8 * \vector + 2
     movw $0x8e00, idt + 8 * \vector + 4
     shr $16, %eax
     movw %ax, idt + 8 * \vector + 6
     lidt idt_pointer
+.endm
+.macro catch vector, code=1
+    gate \vector, caught_\vector
     jmp 8f
 caught_\vector:
     print "exception \vector"

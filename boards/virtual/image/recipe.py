@@ -23,7 +23,7 @@ PROGRAMS: Final[dict[str, tuple[str, str]]] = {
 """Path on the host: the package and the path in it. What lies in usr/lib can be called by the host itself, and is in nobody's PATH."""
 
 COMPILED: Final = {
-    "init": ("init.c", "unkind.c", "-static"),
+    "init": ("init.c", "injection.c", "unkind.c", "-static"),
     "bin/uname": ("uname.c",),
     "usr/sbin/devc-pty": ("standins/devc-pty.c",),
     "usr/lib/console-line": ("standins/console-line.c",),
