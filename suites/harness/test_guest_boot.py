@@ -14,7 +14,8 @@ from harness.clock import Deadline
 from harness.console import Console
 from harness.errors import DeviceError
 from harness.events import Event, Events
-from harness.guest.linux import GuestCommandFailed, GuestNotUp, GuestUnresponsive, LinuxGuest, build
+from harness.guest.linux import LinuxGuest, build
+from harness.guest.vm import GuestCommandFailed, GuestNotUp, GuestUnresponsive
 from harness.vm import Ending
 from harness.vm.linux import BASE_CMDLINE
 
@@ -262,6 +263,12 @@ def test_a_command_that_does_not_end_is_the_devices_failure(up: Bench) -> None:
     with pytest.raises(GuestUnresponsive, match="stopped answering at `sleep 60`"):
         up.guest.run(["sleep", "60"], 1)
     assert up.guest.run(["true"], 10).status == 0
+
+
+def test_a_guest_that_dies_is_told_in_its_kernels_words(bench: Bench) -> None:
+    guest = bench.boot()
+    with pytest.raises(GuestUnresponsive, match=r"died at `echo c .*: the guest's kernel panicked: sysrq triggered crash"):
+        guest.run_text("echo c >/proc/sysrq-trigger", 3)
 
 
 def test_a_guest_switches_itself_off(bench: Bench) -> None:

@@ -12,8 +12,8 @@ from harness.clock import Deadline
 from harness.console import Console
 from harness.errors import DeviceError
 from harness.events import Events
-from harness.guest.linux import GuestCommandFailed, GuestNotUp
 from harness.guest.qnx import QnxGuest, Thread, parse_pidin
+from harness.guest.vm import GuestCommandFailed, GuestNotUp
 from harness.vm import Ending
 from suites.harness.relay import shell
 

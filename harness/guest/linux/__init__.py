@@ -1,7 +1,7 @@
 """The Linux guest: its images, what it prints while it boots, its shell."""
 
-from harness.guest.linux.background import Background, GuestCommandFailed
-from harness.guest.linux.guest import GuestNotUp, GuestUnresponsive, LinuxGuest
+from harness.guest.linux.background import Background
+from harness.guest.linux.guest import LinuxGuest
 from harness.guest.linux.image import NEWER, STABLE, GuestImages, build
 from harness.guest.linux.interrupts import Interrupt, parse_interrupts
 
@@ -9,10 +9,7 @@ __all__ = [
     "NEWER",
     "STABLE",
     "Background",
-    "GuestCommandFailed",
     "GuestImages",
-    "GuestNotUp",
-    "GuestUnresponsive",
     "Interrupt",
     "LinuxGuest",
     "build",

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.command import Result, quote
-from harness.errors import DeviceError
+from harness.guest.vm import GuestCommandFailed
 
 RunText = Callable[[str], Result]
-
-
-class GuestCommandFailed(DeviceError):
-    """A command that succeeds in any sound guest ended with another status than 0."""
-
-    def __init__(self, command: str, status: int, said: str) -> None:
-        super().__init__(f"`{command[:80]}` ended with status {status} in the guest", "see what it said", evidence=said)
-        self.status = status
 
 
 class Background:

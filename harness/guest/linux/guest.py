@@ -9,47 +9,18 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
 
 from harness.clock import Deadline
-from harness.command import CommandTimeout, Result, quote
-from harness.console import ASH, Console, Match, NoShell, NotSeen, Shell, ShellNoise
+from harness.command import Result, quote
+from harness.console import ASH, Console, Match, Shell
 from harness.console.cksum import cksum
-from harness.errors import BenchError, DeviceError, HarnessError
+from harness.errors import HarnessError
 from harness.events import Events
-from harness.guest.linux.background import Background, GuestCommandFailed
+from harness.guest.linux.background import Background
 from harness.guest.linux.interrupts import Interrupt, parse_interrupts
 from harness.guest.linux.milestones import FATAL, READY, fatal, progress, sightings
+from harness.guest.vm import LOOK, GuestCommandFailed, GuestNotUp, GuestUnresponsive, Vm, answering
 from harness.vm import Ending
-
-LOOK = 2.0
-"""Seconds of silence after which the host is asked whether qvm still lives."""
-
-
-class Vm(Protocol):
-    """What a guest asks of its VM; `harness.vm.Qvm` is one."""
-
-    @property
-    def system(self) -> str: ...
-
-    def start(self, deadline: Deadline) -> None: ...
-
-    def output(self) -> str: ...
-
-    def check_alive(self) -> None: ...
-
-    def wait(self, deadline: Deadline) -> int | None: ...
-
-    def stop(self, deadline: Deadline, power_cut: Deadline | None = None) -> Ending: ...
-
-
-class GuestNotUp(DeviceError):
-    """A guest stopped on its way to the shell. The sentence says how far it got and what should have come next."""
-
-
-class GuestUnresponsive(DeviceError):
-    """The shell of a guest that was up does not answer, or a command in it does not end."""
-
 
 Ask = Callable[[str, bytes, Deadline], Match]
 """Sends a line and waits for the answer, a regular expression."""
@@ -215,16 +186,5 @@ class LinuxGuest:
             sighting.milestone.name: round(self.console.stamp(self._begin + sighting.end - 1).monotonic - first, 3) for sighting in seen
         }
 
-    @contextlib.contextmanager
-    def _answering(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except BenchError as error:
-            self.vm.check_alive()
-            if not isinstance(error, NoShell | NotSeen | ShellNoise | CommandTimeout):
-                raise
-            raise GuestUnresponsive(
-                f"the guest {self.vm.system} stopped answering at {what}: {error.sentence}",
-                "look at its last lines, and at the UART",
-                evidence=error.evidence,
-            ) from error
+    def _answering(self, what: str) -> contextlib.AbstractContextManager[None]:
+        return answering(self.vm, what, lambda: fatal(self.boot_text()))

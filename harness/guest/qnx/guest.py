@@ -6,17 +6,14 @@ that ended is told first.
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from harness.clock import Deadline
-from harness.command import CommandTimeout, Result, quote
-from harness.console import KSH, Console, NoShell, Shell, ShellNoise
-from harness.errors import BenchError
+from harness.command import Result, quote
+from harness.console import KSH, Console, Shell
 from harness.events import Events
-from harness.guest.linux.background import GuestCommandFailed
-from harness.guest.linux.guest import LOOK, GuestNotUp, GuestUnresponsive, Vm
+from harness.guest.vm import LOOK, GuestCommandFailed, GuestNotUp, GuestUnresponsive, Vm, answering
 
 GREETING = re.compile(rb"Welcome to QNX (\S+) on (\S+)")
 """The boot text's first line that every image prints: release and machine."""
@@ -59,29 +56,15 @@ class QnxGuest:
                 if awaited is GREETING:
                     self.release = found.group(1).decode("utf-8", "replace")
                     reached = f"it greeted, and its prompt ({self._prompt.decode()}) did not come"
-        with self._answering("the shell's set-up"):
+        with answering(self.vm, "the shell's set-up"):
             self._shell = Shell.attach(self.console, KSH, Deadline.after(shell, "the guest's shell"))
 
     def must(self, argv: Sequence[str]) -> Result:
         """Runs a command in the guest. Raises `GuestCommandFailed` when its status is not 0, `QvmEnded` or `GuestUnresponsive`."""
         if self._shell is None:
             raise GuestUnresponsive(f"the guest {self.vm.system} is not up", "boot it first")
-        with self._answering(f"`{quote(argv)[:80]}`"):
+        with answering(self.vm, f"`{quote(argv)[:80]}`"):
             result = self._shell.run(argv, self.command_seconds)
         if result.status:
             raise GuestCommandFailed(quote(argv), result.status, result.stderr.decode("utf-8", "replace"))
         return result
-
-    @contextlib.contextmanager
-    def _answering(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except BenchError as error:
-            self.vm.check_alive()
-            if not isinstance(error, NoShell | ShellNoise | CommandTimeout):
-                raise
-            raise GuestUnresponsive(
-                f"the guest {self.vm.system} stopped answering at {what}: {error.sentence}",
-                "look at its last lines, and at the UART",
-                evidence=error.evidence,
-            ) from error

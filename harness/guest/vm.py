@@ -1,0 +1,68 @@
+"""What guests of every kind have in common: the VM below them, and the ways they fail."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from harness.clock import Deadline
+from harness.command import CommandTimeout
+from harness.console import NoShell, NotSeen, ShellNoise
+from harness.errors import BenchError, DeviceError
+from harness.vm import Ending
+
+LOOK = 2.0
+"""Seconds of silence after which the host is asked whether qvm still lives."""
+
+
+class Vm(Protocol):
+    """What a guest asks of its VM; `harness.vm.Qvm` is one."""
+
+    @property
+    def system(self) -> str: ...
+
+    def start(self, deadline: Deadline) -> None: ...
+
+    def output(self) -> str: ...
+
+    def check_alive(self) -> None: ...
+
+    def wait(self, deadline: Deadline) -> int | None: ...
+
+    def stop(self, deadline: Deadline, power_cut: Deadline | None = None) -> Ending: ...
+
+
+class GuestNotUp(DeviceError):
+    """A guest stopped on its way to the shell. The sentence says how far it got and what should have come next."""
+
+
+class GuestUnresponsive(DeviceError):
+    """The shell of a guest that was up does not answer, or a command in it does not end."""
+
+
+class GuestCommandFailed(DeviceError):
+    """A command that succeeds in any sound guest ended with another status than 0."""
+
+    def __init__(self, command: str, status: int, said: str) -> None:
+        super().__init__(f"`{command[:80]}` ended with status {status} in the guest", "see what it said", evidence=said)
+        self.status = status
+
+
+@contextlib.contextmanager
+def answering(vm: Vm, what: str, died: Callable[[], str] = str) -> Iterator[None]:
+    """Makes an answer that does not come the guest's failure; a qvm that ended is told first.
+
+    `died` tells in words what ended the guest's system by its own account, or nothing.
+    """
+    try:
+        yield
+    except BenchError as error:
+        vm.check_alive()
+        if not isinstance(error, NoShell | NotSeen | ShellNoise | CommandTimeout):
+            raise
+        end = died()
+        sentence = f"died at {what}: {end}" if end else f"stopped answering at {what}: {error.sentence}"
+        raise GuestUnresponsive(
+            f"the guest {vm.system} {sentence}", "look at its last lines, and at the UART", evidence=error.evidence
+        ) from error
