@@ -54,6 +54,7 @@ _CURES = {
     errno.EDQUOT: "make room in {directory} and try again",
     errno.EACCES: "mend its permissions, or use a checkout of your own",
     errno.EPERM: "mend its permissions, or use a checkout of your own",
+    errno.EIO: "that disk is failing: use a checkout on another one",
     errno.EEXIST: "remove it",
     errno.ENOTDIR: "remove what is in the place of the directory",
 }
@@ -64,12 +65,17 @@ def cure(error: OSError, directory: Path) -> str:
     return _CURES.get(error.errno or 0, "").format(directory=directory)
 
 
+def unwritable(error: OSError, path: Path) -> tuple[str, str]:
+    """Sentence and next step for a file that the system does not take. `path` is that file, or the directory it is somewhere below."""
+    return f"{error.filename or path} cannot be written: {error.strerror}", cure(error, path if path.is_dir() else path.parent)
+
+
 @contextmanager
 def writing(directory: Path) -> Iterator[None]:
     """Raises `CannotWrite` for an OSError that a user can do something about."""
     try:
         yield
     except OSError as error:
-        if not (next_step := cure(error, directory)):
+        if not cure(error, directory):
             raise
-        raise CannotWrite(f"{error.filename or directory} cannot be written: {error.strerror}", next_step) from None
+        raise CannotWrite(*unwritable(error, directory)) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import TypeGuard
 
 from harness.errors import BenchError, Inconclusive, UseError
 
@@ -40,11 +41,16 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return max(verdicts, key=SEVERITY.__getitem__, default=Verdict.NOT_RUN)
 
 
+def is_disk(error: BaseException) -> TypeGuard[OSError]:
+    """Whether an exception is a disk's of the lab controller."""
+    return isinstance(error, OSError) and error.errno in DISK
+
+
 def of_exception(error: BaseException) -> Verdict:
     """What an exception that ended a test says. What is neither one of the harness's own families nor a disk speaks about the device."""
     if isinstance(error, Inconclusive):
         return Verdict.INCONCLUSIVE
-    if isinstance(error, BenchError | UseError) or (isinstance(error, OSError) and error.errno in DISK):
+    if isinstance(error, BenchError | UseError) or is_disk(error):
         return Verdict.INFRA
     return Verdict.FAILED
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.clock import Clock
-from harness.errors import BenchError
+from harness.errors import BenchError, unwritable
 
 _ENTRY = "{:016d} {:017.6f} {:017.6f} {:4}\n"
 _LENGTH = len(_ENTRY.format(0, 0.0, 0.0, ""))
@@ -69,7 +69,7 @@ class ByteLog:
                 _write(self._bytes, data)
                 _write(self._index, _ENTRY.format(self._size, now, wall, "gap" if gap else "").encode())
             except OSError as error:
-                raise BenchError(f"{self.path} cannot be written: {error.strerror}", f"make room in {self.path.parent}") from error
+                raise BenchError(*unwritable(error, self.path)) from error
             self._size += len(data)
             self._entries += 1
             self._last = now

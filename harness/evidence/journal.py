@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from harness.errors import BenchError
+from harness.errors import BenchError, unwritable
 from harness.events import Event, Events
 
 DAMAGED = "journal.damaged"
@@ -48,9 +48,7 @@ class Journal:
             while line and self.failure is None:
                 line = line[os.write(self._descriptor, line) :]
         except OSError as error:
-            self.failure = BenchError(
-                f"the journal {self.path} cannot be written: {error.strerror}", "make room on its disk, or give another --run-directory"
-            )
+            self.failure = BenchError(*unwritable(error, self.path))
 
     def close(self) -> None:
         """Makes the file outlive a crash of the machine, and closes it. Harmless when repeated."""

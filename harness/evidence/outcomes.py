@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from harness.errors import BenchError, HarnessError
-from harness.verdict import SEVERITY, Verdict, of_exception, worst
+from harness.errors import BenchError, HarnessError, unwritable
+from harness.verdict import SEVERITY, Verdict, is_disk, of_exception, worst
 
 LINE_WORDS = {verdict: verdict.value for verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.SKIPPED)}
 """How a specification line can have ended, for those who count; what broke or was never begun was not tried."""
@@ -75,12 +75,12 @@ class Outcomes:
             return Verdict.PASSED, ""
         if isinstance(error, BaseExceptionGroup):  # several fixtures failed in one tear-down
             return max((self.classify(phase, one) for one in error.exceptions), key=lambda found: SEVERITY[found[0]])
-        sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
+        sentence = _sentence(error)
         if self.is_cause(error):
             return Verdict.BLOCKED, sentence
         if phase == "setup" or isinstance(error, BenchError):
             self._causes.append(error)
-        if phase != "call" and not isinstance(error, HarnessError | AssertionError):
+        if phase != "call" and not (isinstance(error, HarnessError | AssertionError) or is_disk(error)):
             return Verdict.INFRA, f"{type(error).__name__}: {sentence}"
         return of_exception(error), sentence
 
@@ -107,3 +107,15 @@ class Outcomes:
             for line in outcome.lines:
                 found.setdefault(line, {}).setdefault(outcome.judge, []).append(outcome.verdict)
         return {line: {judge: worst(verdicts) for judge, verdicts in judges.items()} for line, judges in sorted(found.items())}
+
+
+def _sentence(error: BaseException) -> str:
+    """An exception's first line. What a disk says carries neither the file's name, when it comes from a write, nor a next step."""
+    if is_disk(error):
+        said = (
+            unwritable(error, Path(error.filename))
+            if error.filename
+            else (str(error.strerror), "make room on the disks of the lab controller")
+        )
+        return "; ".join(said)
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.clock import SYSTEM, Clock
-from harness.errors import UseError
+from harness.errors import UseError, writing
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,11 @@ class RunDirectory:
         return self.path / "vdevs.json"
 
     def save(self, path: Path, value: Any) -> Path:
-        """Writes JSON for people and programs; whoever looks sees the old file or the new one."""
+        """Writes JSON for people and programs; whoever looks sees the old file or the new one. Raises `CannotWrite`."""
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        fresh.write_text(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8")
-        fresh.replace(path)
+        with writing(path.parent):
+            fresh.write_text(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8")
+            fresh.replace(path)
         return path
 
 

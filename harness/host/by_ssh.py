@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.command import CommandFailed, Result, exports, quote
-from harness.errors import UseError
+from harness.errors import UseError, writing
 from harness.events import Events
 from harness.ssh import NotOffered, SshConnection
 
@@ -114,7 +114,9 @@ class _Cat:
 
     def get(self, files: Mapping[str, Path], timeout: float) -> None:
         for remote, local in files.items():
-            local.write_bytes(self._run(f"cat {quote([remote])}", timeout).stdout)
+            content = self._run(f"cat {quote([remote])}", timeout).stdout
+            with writing(local.parent):
+                local.write_bytes(content)
 
     def _run(self, script: str, timeout: float, input: bytes | None = None) -> Result:
         result = self._connection.run_text(self._path + script, timeout, input)

@@ -17,7 +17,7 @@ from harness.clock import SYSTEM
 from harness.command import CommandFailed, Result, quote
 from harness.console import Shell, transfer
 from harness.console.cksum import cksum
-from harness.errors import BenchError, UseError
+from harness.errors import BenchError, UseError, writing
 from harness.events import Events
 
 SMALL = 1024
@@ -68,7 +68,9 @@ class ConsoleTransport:
     def get(self, files: Mapping[str, Path], timeout: float, /) -> str:
         """Copies files from the host."""
         for remote, local in files.items():
-            local.write_bytes(self._run(f"cat {quote([remote])}", timeout).stdout)
+            content = self._run(f"cat {quote([remote])}", timeout).stdout
+            with writing(local.parent):
+                local.write_bytes(content)
         return "serial"
 
     def _send(self, name: str, content: bytes, remote: str, timeout: float) -> None:

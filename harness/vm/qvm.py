@@ -15,7 +15,7 @@ import msgspec
 
 from harness.clock import Deadline
 from harness.command import Result
-from harness.errors import BenchError, DeviceError
+from harness.errors import BenchError, DeviceError, writing
 from harness.events import Events
 from harness.vdev.deployment import Deployment
 from harness.vm import status as exit_status
@@ -169,8 +169,9 @@ class Qvm:
         self.events = events
         self.system = configuration.system
         self.local = evidence / f"{self.system}.qvmconf"
-        self.local.parent.mkdir(parents=True, exist_ok=True)
-        self.local.write_text(write(configuration))
+        with writing(evidence):
+            evidence.mkdir(parents=True, exist_ok=True)
+            self.local.write_text(write(configuration))
         self.path = f"{deployment.directory}/{self.system}.qvmconf"
         self.directory = f"{systems}/{self.system}"
         self._ready = ready
@@ -360,7 +361,8 @@ class Qvm:
         if self._process is not None:
             for suffix, read in ((".out", self._process.stdout), (".err", self._process.stderr)):
                 try:
-                    self.local.with_suffix(suffix).write_bytes(read())
+                    with writing(self.local.parent):
+                        self.local.with_suffix(suffix).write_bytes(read())
                 except BenchError as reason:
                     self.events.emit("qvm.output_lost", system=self.system, file=f"{self.system}{suffix}", reason=str(reason))
 

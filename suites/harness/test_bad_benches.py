@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from suites.harness.session import CHECKOUT, left
+from suites.harness.session import CHECKOUT
 from suites.harness.session import pytest as run
 
 BOARD = "--board=virtual-x86_64"
@@ -225,52 +225,6 @@ def test_a_full_disk_on_the_host_is_a_sentence_and_leaves_nothing(tmp_path: Path
     sentence = found["test_deploy"][1]
     assert "check the free space of /data/harness on the host (df) and run again" in sentence
     assert "\n" not in sentence
-
-
-LITTLE = """
-import os
-import pytest
-from harness.errors import BenchError
-
-def test_before(bench):
-    pass
-
-def test_that_fills_the_disk(bench, run):
-    with pytest.raises(OSError), open(run.directory.path / "filling", "wb", buffering=0) as file:
-        while True:
-            file.write(bytes(512))
-    for _ in range(100):  # the journal's last page takes some more
-        run.events.emit("filling", text="x" * 100)
-    bench.host.run(["true"])
-
-def test_after(bench):
-    pass
-
-def test_after_that(bench):
-    pass
-"""
-
-
-def test_a_full_disk_here_is_the_benchs_fault_and_the_board_goes_off(tmp_path: Path) -> None:
-    """No evidence can be written any more: the next test is *infra* with a sentence, the rest is blocked, nothing ends in a traceback."""
-    if os.getuid() != 0:
-        pytest.skip("mounting a small disk takes root")
-    disk, mark = tmp_path / "disk", str(tmp_path)
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", str(disk)], check=True)
-    try:
-        ended = run(BOARD, f"--run-directory={disk}/runs", written(tmp_path, LITTLE), HARNESS_MARK=mark)
-        sentence = f"the journal {disk}/runs/"
-        assert ended.status == 10, ended.output
-        assert "INTERNALERROR" not in ended.output
-        assert "Traceback" not in ended.output
-        assert "switching the board off: done" in ended.output
-        assert f"no evidence from there on: {sentence}" in ended.output
-        assert "make room on its disk, or give another --run-directory" in ended.output
-        assert "1 blocked, 1 infra, 2 passed" in ended.output
-        assert left(mark, seconds=2) == set()
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 HOLDER = """

@@ -41,11 +41,15 @@ def run_on(place: Path, size: str) -> Ended:
     return ended
 
 
-def test_evidence_that_finds_no_room_is_the_bench_s_fault(tmp_path: Path) -> None:
-    ended = run_on(tmp_path / "disk", "28k")
+@pytest.mark.parametrize("size", ["28k", "40k", "80k"])
+def test_evidence_that_finds_no_room_is_the_bench_s_fault(size: str, tmp_path: Path) -> None:
+    """Whatever is written when the room ends: a VM's configuration, a guest's output, the journal."""
+    ended = run_on(tmp_path / "disk", size)
     assert ended.status == INFRA, ended.output
     assert "switching the board off: done" in ended.output
-    assert "make room in " in ended.output
+    without = [line for line in ended.output.splitlines() if "No space left on device" in line and "; make room " not in line]
+    assert not without, ended.output
+    assert "No space left on device; make room " in ended.output
     assert " failed" not in ended.output.splitlines()[-1], ended.output
 
 
@@ -53,3 +57,43 @@ def test_no_room_to_begin_with_is_refused(tmp_path: Path) -> None:
     ended = run_on(tmp_path / "disk", "4k")
     assert ended.status == USE_ERROR, ended.output
     assert "No space left on device; make room in " in ended.output
+
+
+LITTLE = """
+import os
+import pytest
+from harness.errors import BenchError
+
+def test_before(bench):
+    pass
+
+def test_that_fills_the_disk(bench, run):
+    with pytest.raises(OSError), open(run.directory.path / "filling", "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(512))
+    for _ in range(100):  # the journal's last page takes some more
+        run.events.emit("filling", text="x" * 100)
+    bench.host.run(["true"])
+
+def test_after(bench):
+    pass
+
+def test_after_that(bench):
+    pass
+"""
+
+
+def test_a_disk_filled_by_others_blocks_what_comes_after(tmp_path: Path) -> None:
+    """No evidence can be written any more: the next test is *infra*, the rest is blocked by it, and the run says since when."""
+    test = tmp_path / "test_little.py"
+    test.write_text(LITTLE)
+    with disk(tmp_path / "disk", "400k") as small:
+        ended = run("--board=virtual-x86_64", f"--run-directory={small}/runs", str(test), HARNESS_MARK=str(tmp_path))
+        assert left(str(tmp_path), seconds=2) == set()
+    assert ended.status == INFRA, ended.output
+    assert "INTERNALERROR" not in ended.output
+    assert "Traceback" not in ended.output
+    assert "switching the board off: done" in ended.output
+    assert f"no evidence from there on: {small}/runs/" in ended.output
+    assert f"journal.jsonl cannot be written: No space left on device; make room in {small}/runs/" in ended.output
+    assert "1 blocked, 1 infra, 2 passed" in ended.output

@@ -156,9 +156,7 @@ def test_a_disk_that_takes_nothing_is_remembered_and_stops_nobody() -> None:
     stream.emit("one")
     stream.emit("two")
     assert journal.failure is not None
-    assert str(journal.failure) == (
-        "the journal /dev/full cannot be written: No space left on device; make room on its disk, or give another --run-directory"
-    )
+    assert str(journal.failure) == "/dev/full cannot be written: No space left on device; make room in /dev and try again"
     journal.close()
 
 

@@ -39,6 +39,16 @@ def test_what_ended_a_phase_decides(phase: str, error: BaseException | None, ver
     assert outcomes("a").classify(phase, error)[0] is verdict
 
 
+@pytest.mark.parametrize("phase", ["setup", "call", "teardown"])
+def test_a_full_disk_is_a_sentence_with_a_next_step(phase: str) -> None:
+    """A write's error does not know its file."""
+    of_open, of_write = OSError(errno.ENOSPC, "No space left on device", "/dev/full"), OSError(errno.ENOSPC, "No space left on device")
+    said = "/dev/full cannot be written: No space left on device; make room in /dev and try again"
+    assert outcomes("a").classify(phase, of_open) == (Verdict.INFRA, said)
+    said = "No space left on device; make room on the disks of the lab controller"
+    assert outcomes("a").classify(phase, of_write) == (Verdict.INFRA, said)
+
+
 def test_the_same_cause_met_again_blocks() -> None:
     """pytest raises the exception that a fixture raised once more for every test that asks for it."""
     made, cause = outcomes("a", "b"), BenchError("console silent", "check the cable")
