@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from harness import boardfile, lease, power
@@ -17,7 +18,7 @@ from harness.bench.reference import ReferenceClock, host_clock, lab_clock
 from harness.bench.route import GuestRoute, route
 from harness.boardfile import Board, Launched, LaunchFailed, Port
 from harness.clock import Deadline
-from harness.console import KSH, Console, Cursor, NoShell, Shell
+from harness.console import KSH, Console, Cursor, NoShell, Questions, Shell
 from harness.errors import BenchError
 from harness.events import Events
 from harness.host import ConsoleTransport, Host, SshTransport, Transport
@@ -195,17 +196,19 @@ class Bench:
             up = Deadline.after(board.seconds("boot"), f"the host's banner ({board.host.banner})")
             seen = cursor.expect(board.host.banner.encode(), up)
             self._next_boot, self._gone = console.cursor(seen.end), None
-            self._shell = Shell.attach(console, KSH, Deadline.after(board.seconds("shell"), "the host's shell"))
+            self._shell = Shell.meet(console, KSH, Deadline.after(board.seconds("shell"), "the host's shell"))
+            asked = Questions(self._shell, board.host.path, board.seconds("command"))
+            self.identity, self._version = identity.check(asked.run, board, "its console")
+            self._shell.set_up(Deadline.after(board.seconds("shell"), "the host's shell"))
         by_console = ConsoleTransport(self._shell, board.host.store, self.events)
         self.host_by_console = self._reach("host_by_console", by_console)
-        self.identity, self._version = identity.check(self.host_by_console, board, "its console")
         if self.by_ssh:
             with self.events.step("bench.ssh"):
                 self._ssh = SshConnection(board, self.events)
                 self._ssh.connect(Deadline.after(board.seconds("ssh"), "the host's SSH server"))
         self.host = self._reach("host", SshTransport(self._ssh, board.host.path, self.events) if self._ssh else by_console)
         if self._ssh:
-            self.identity, self._version = identity.check(self.host, board, f"SSH ({board.ssh.host})")
+            self.identity, self._version = identity.check(partial(self.host.run, check=False), board, f"SSH ({board.ssh.host})")
         self.boots += 1
         self.events.emit("bench.identity", uname=self.identity, mode=self.mode)
 

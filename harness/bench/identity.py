@@ -5,12 +5,13 @@ The invariant: nothing here changes the host; a host that is not the one the fil
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from harness.boardfile import Board
+from harness.command import Result
 from harness.errors import BenchError
-from harness.host import Host
 
 WORDS = {"system": "-s", "release": "-r", "machine": "-m"}
 """Keys of `[identity]`, and the option of `uname` that answers each."""
@@ -29,19 +30,22 @@ class Identity(NamedTuple):
     """`uname -v`; a virtual board says so there."""
 
 
-def check(host: Host, board: Board, way: str) -> Identity:
-    """What the host says of itself. `way` is how it was reached. Raises `WrongHost`."""
+def check(ask: Callable[[Sequence[str]], Result], board: Board, way: str) -> Identity:
+    """What the host says of itself, asked by running commands that only read. `way` is how it was reached. Raises `WrongHost`."""
     options = [*WORDS.values(), "-a", "-v"]
-    said = host.run(["sh", "-c", "for option do uname $option; done", "sh", *options]).text.splitlines()
+    said = ask(["sh", "-c", "for option do uname $option; done", "sh", *options]).text.splitlines()
     if len(said) != len(options):
         raise WrongHost(f"{board.name}: the host reached by {way} does not say what it is", "see its answers", evidence="\n".join(said))
     for (key, option), found in zip(WORDS.items(), said, strict=False):
         wanted = getattr(board.identity, key)
         if wanted and not fnmatchcase(found, wanted):
             raise _wrong(board, way, f"`uname {option}` says {found}, identity.{key} is {wanted}")
-    identity = board.identity
-    if identity.command and identity.answer not in host.run(identity.command, check=False).text:
-        raise _wrong(board, way, f"`{' '.join(identity.command)}` does not say {identity.answer}")
+    if command := board.identity.command:
+        answer = ask(command)
+        if answer.status:
+            raise _wrong(board, way, f"`{' '.join(command)}` ends with status {answer.status}")
+        if board.identity.answer not in answer.text:
+            raise _wrong(board, way, f"`{' '.join(command)}` does not say {board.identity.answer}")
     return Identity(*(line.strip() for line in said[-2:]))
 
 

@@ -16,6 +16,7 @@ from harness.console.cursor import Cursor, Match, NotSeen
 from harness.console.dialect import ASH, DIALECTS, KSH, Dialect
 from harness.console.log import ByteLog, Stamp
 from harness.console.port import PortBusy, PortMissing
+from harness.console.question import Questions
 from harness.console.shell import NoShell, Shell, ShellNoise
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "NotSeen",
     "PortBusy",
     "PortMissing",
+    "Questions",
     "Shell",
     "ShellNoise",
     "Stamp",

@@ -6,6 +6,7 @@ would act on if a quote were lost on the way.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 LINE = 250
@@ -36,6 +37,11 @@ ASH = Dialect("ash", "stty -echo", "printf %b")
 DIALECTS = {dialect.name: dialect for dialect in (KSH, ASH)}
 
 _UNSAFE = frozenset(b"'\"\\$`;&|<>()")
+
+
+def fresh_nonce() -> str:
+    """What no console says by chance; from the system's random source: a seeded one would repeat itself."""
+    return os.urandom(3).hex()
 
 
 def encode(data: bytes) -> list[str]:

@@ -18,7 +18,7 @@ from harness.console import transfer
 from harness.console.cksum import cksum
 from harness.console.console import Console
 from harness.console.cursor import Cursor, Match, Pattern
-from harness.console.dialect import INLINE, LINE, Dialect, blocks_of, functions, pieces
+from harness.console.dialect import INLINE, LINE, Dialect, blocks_of, fresh_nonce, functions, pieces
 from harness.errors import BenchError
 
 PATIENCE = 1.0
@@ -65,31 +65,43 @@ class Shell:
         """Whether the tty still echoes: harmless, but seen in the log."""
         self.noise = 0
         """How often something had to be said again because it did not arrive unharmed."""
-        self.base = f"/tmp/h{_nonce()}"
+        self.base = f"/tmp/h{fresh_nonce()}"
         """What its files on the other side begin with."""
-        prompt = _nonce()
+        prompt = fresh_nonce()
         self.prompt = f"{prompt}# ".encode()
         self._continued = f"{prompt}> ".encode()
         self._cursor: Cursor = console.cursor(raw=True)
 
     @classmethod
     def attach(cls, console: Console, dialect: Dialect, deadline: Deadline) -> Shell:
-        """Proves that there is a shell, then sets it up: no echo, no line editor, no terminal tricks, a prompt of its own.
+        """Meets a shell and sets it up. Raises `NoShell`."""
+        self = cls.meet(console, dialect, deadline)
+        self.set_up(deadline)
+        return self
 
-        Each setting is proved by its effect. Raises `NoShell`.
-        """
+    @classmethod
+    def meet(cls, console: Console, dialect: Dialect, deadline: Deadline) -> Shell:
+        """Proves that there is a shell. Nothing on the other side has changed, and `set_up` comes before commands. Raises `NoShell`."""
         self = cls(console, dialect)
         self._prove(deadline, interrupt_first=False)
+        return self
+
+    def set_up(self, deadline: Deadline) -> None:
+        """No echo, no line editor, no terminal tricks, a prompt of its own, and functions in a file; each proved by its effect.
+
+        Raises `NoShell`.
+        """
         for attempt in range(_RESYNC):
             if attempt:
                 self._noise("set-up")
                 self._prove(deadline, interrupt_first=True)
             if self._quiet(deadline) and self._teach(deadline):
-                console.events.emit("shell.ready", console=console.name, dialect=dialect.name, echo=self.echo, noise=self.noise)
-                return self
+                said = {"console": self.console.name, "dialect": self.dialect.name, "echo": self.echo, "noise": self.noise}
+                self.console.events.emit("shell.ready", **said)
+                return
             if deadline.expired:
                 break
-        raise self._no_shell(f"a {dialect.name} answers, but could not be set up within {deadline.seconds:.3g} s")
+        raise self._no_shell(f"a {self.dialect.name} answers, but could not be set up within {deadline.seconds:.3g} s")
 
     def run(self, argv: Sequence[str], timeout: float, input: bytes | None = None) -> Result:
         """Runs a program with its arguments, each arriving unchanged; see `run_text`."""
@@ -116,7 +128,7 @@ class Shell:
     def detach(self, deadline: Deadline) -> None:
         """Removes what the shell was given and lets it echo again. Raises `NoShell`."""
         self._cursor.skip()
-        half, rest = _nonce(), _nonce()
+        half, rest = fresh_nonce(), fresh_nonce()
         self._type(f"rm -f {self.base}.*; unset -f _hp _hx _hq _hr _hg; stty echo; PS1='# ' PS2='> '; echo {half}''{rest}", deadline)
         if not self._cursor.poll(f"{half}{rest}".encode(), deadline):
             raise self._no_shell("the shell did not answer when it was left")
@@ -128,14 +140,14 @@ class Shell:
         patience = PATIENCE
         for attempt in range(10_000):
             self._cursor.skip()
-            half, factor = _nonce(), int.from_bytes(os.urandom(2), "big")
+            half, factor = fresh_nonce(), int.from_bytes(os.urandom(2), "big")
             if interrupt_first or attempt:
                 self.console.write(_INTERRUPT, deadline)
                 # What is typed before the shell has seen the signal would still belong to an unfinished line (seen in mksh).
-                self._cursor.poll(self.prompt, _within(_SETTLE, deadline))
+                self._cursor.poll(self.prompt, within(_SETTLE, deadline))
             self.console.write(b"\n", deadline)
             self._type(f"echo {half}''$(({factor}*7))", deadline)
-            if self._cursor.poll(f"{half}{factor * 7}".encode(), _within(patience, deadline)):
+            if self._cursor.poll(f"{half}{factor * 7}".encode(), within(patience, deadline)):
                 return
             if _LOGIN.search(self.console.slice(self._cursor.offset)):
                 raise self._login_wanted()
@@ -147,16 +159,16 @@ class Shell:
     def _quiet(self, deadline: Deadline) -> bool:
         """Line editor and echo off, no terminal, own prompts; then a probe that shows all of it."""
         prompt = self.prompt.decode()[:-2]
-        silent, half, rest = _nonce(), _nonce(), _nonce()
+        silent, half, rest = fresh_nonce(), fresh_nonce(), fresh_nonce()
         self._type(f"{self.dialect.quiet}; export TERM=dumb; PS1='{prompt}''# ' PS2='{prompt}''> '", deadline)
-        if not self._cursor.poll(self.prompt, _within(2.0, deadline)):
+        if not self._cursor.poll(self.prompt, within(2.0, deadline)):
             return False
         self._type(f": {silent}; echo {half}''{rest}$TERM", deadline)
-        found = self._cursor.poll(f"{half}{rest}dumb".encode(), _within(2.0, deadline))
+        found = self._cursor.poll(f"{half}{rest}dumb".encode(), within(2.0, deadline))
         if not found:
             return False
         self.echo = silent.encode() in found.before
-        return bool(self._cursor.poll(self.prompt, _within(2.0, deadline)))
+        return bool(self._cursor.poll(self.prompt, within(2.0, deadline)))
 
     def _teach(self, deadline: Deadline) -> bool:
         """Types the functions into a file, which the shell reads only if it arrived unharmed."""
@@ -168,19 +180,19 @@ class Shell:
             self._type(f"echo '{block}' {redirect}{file}", deadline)
             redirect = ">>"
         data = b"".join(block.encode() + b"\n" for block in blocks)
-        half, rest = _nonce(), _nonce()
+        half, rest = fresh_nonce(), fresh_nonce()
         self._cursor.skip()
         self._type(
             f"""[ "$(cksum <{file})" = "{cksum(data)} {len(data)}" ] && . {file} && _hr {half} {rest} 0 || echo {half}''{rest}.-""",
             deadline,
         )
-        found = self._cursor.poll(re.compile(f"{half}{rest}.([!-])".encode()), _within(2.0, deadline))
+        found = self._cursor.poll(re.compile(f"{half}{rest}.([!-])".encode()), within(2.0, deadline))
         return found is not None and found.group(1) == b"!"
 
     # How a command is run
 
     def _run(self, script: bytes, deadline: Deadline) -> Result:
-        nonce = (_nonce(), _nonce())
+        nonce = (fresh_nonce(), fresh_nonce())
         start = f"_hx {nonce[0]} {nonce[1]} {cksum(script)}"
         parts = pieces(script, LINE - 1 - len(start) - len(" ''"))
         if len(parts) == 1:
@@ -209,7 +221,7 @@ class Shell:
         heard = [header, re.compile(tag + rb"\.\+"), re.compile(tag + rb"\.[!?]"), re.compile(re.escape(self._continued))]
         asked = False
         for _ in range(TRIES):
-            found = self._cursor.poll(heard, _within(patience, deadline))
+            found = self._cursor.poll(heard, within(patience, deadline))
             if found and found.index == _HEADER:
                 return found
             if found is None and deadline.expired:
@@ -232,7 +244,7 @@ class Shell:
     def _last_chance(self, nonce: tuple[str, str], header: re.Pattern[bytes], deadline: Deadline) -> Match:
         """At the deadline: the answer may have been lost; else the command is interrupted. Raises `CommandTimeout`."""
         self._ask(f"_hr {nonce[0]} {nonce[1]} {TRIES}")
-        if found := self._cursor.poll(header, _within(2 * PATIENCE, None)):
+        if found := self._cursor.poll(header, within(2 * PATIENCE, None)):
             return found
         lines = self.console.log.tail(start=self._cursor.offset)
         self.resync(_resync_deadline(f"interrupting {deadline.awaited.removeprefix('the end of ')}"))
@@ -265,7 +277,7 @@ class Shell:
         At the next `number` it may take longer: a host that has other things to do stops in the middle of an answer.
         """
         wire = 2 * (size + 100) * 10 / self.console.baud
-        patience = _within(PATIENCE * min(number, _SLOW) + wire, None)
+        patience = within(PATIENCE * min(number, _SLOW) + wire, None)
         trailer = self._cursor.poll([header.group(0), self.prompt], patience)
         while trailer and trailer.index and trailer.start < header.end + size:  # a prompt within the output
             trailer = self._cursor.poll([header.group(0), self.prompt], patience)
@@ -302,7 +314,7 @@ class Shell:
 
     def _piece(self, nonce: tuple[str, str], number: int, size: int) -> bytes | None:
         tag = re.escape(f"{''.join(nonce)}.{number}".encode())
-        header = self._cursor.poll(re.compile(tag + rb"<(\d+) (\d+)>"), _within(5 * PATIENCE, None))
+        header = self._cursor.poll(re.compile(tag + rb"<(\d+) (\d+)>"), within(5 * PATIENCE, None))
         if not header or int(header.group(2)) != size:
             return None
         body = self._body(header, size)
@@ -328,11 +340,11 @@ class Shell:
         """Types bytes into a file, piece by piece; each is acknowledged and repeated until it is."""
         for number, piece in enumerate(pieces(data, 180)):
             for attempt in range(TRIES):
-                half, rest = _nonce(), _nonce()
+                half, rest = fresh_nonce(), fresh_nonce()
                 self._cursor.skip()
                 self._type(f"_hp {half} {rest} {number} {len(piece)} {file} '{piece}'", deadline)
                 heard: list[Pattern] = [re.compile(f"{half}{rest}\\.(\\d+)\\+".encode()), self._continued]
-                taken = self._cursor.poll(heard, _within(PATIENCE * (2 + attempt), None))
+                taken = self._cursor.poll(heard, within(PATIENCE * (2 + attempt), None))
                 if taken and taken.index == 0 and int(taken.group(1)) > number:
                     break
                 self._noise("piece")
@@ -352,7 +364,7 @@ class Shell:
     def _noise(self, what: str) -> None:
         self.noise += 1
         self.console.events.emit("console.noise", console=self.console.name, what=what, count=self.noise)
-        self._cursor.poll(_NEVER, _within(random.uniform(0, _PAUSE), None))
+        self._cursor.poll(_NEVER, within(random.uniform(0, _PAUSE), None))
 
     def _no_shell(self, what: str) -> NoShell:
         error = self._cursor.not_seen(Deadline.after(0, "a shell"))
@@ -378,14 +390,9 @@ class Shell:
         )
 
 
-def _nonce() -> str:
-    """From the system's random source: a seeded one would repeat itself."""
-    return os.urandom(3).hex()
-
-
 def _resync_deadline(what: str) -> Deadline:
     return Deadline.after(_RESYNC_SECONDS, f"the shell after {what}")
 
 
-def _within(seconds: float, deadline: Deadline | None) -> Deadline:
+def within(seconds: float, deadline: Deadline | None) -> Deadline:
     return Deadline.after(min(seconds, deadline.remaining) if deadline else seconds, "an answer")

@@ -22,7 +22,8 @@ def checked(directory: Path, asked: Identity) -> tuple[identity.Identity, list[s
     """What `identity.check` makes of this machine, and the commands it ran to find out."""
     transport = local_host.LocalTransport()
     board = msgspec.structs.replace(local_host.board(directory), identity=asked, files=("boards/pc.toml", "desk.toml"))
-    return identity.check(Host(transport, board, Events()), board, "its console"), transport.scripts
+    host = Host(transport, board, Events())
+    return identity.check(lambda argv: host.run(argv, check=False), board, "its console"), transport.scripts
 
 
 def test_the_right_host_is_met_and_only_asked(tmp_path: Path) -> None:
@@ -44,6 +45,10 @@ def test_the_right_host_is_met_and_only_asked(tmp_path: Path) -> None:
             Identity(command=("echo", "dc:a6:32:02"), answer="dc:a6:32:01"),
             "`echo dc:a6:32:02` does not say dc:a6:32:01",
         ),
+        (
+            Identity(command=("sh", "-c", "echo dc:a6:32:01; exit 3"), answer="dc:a6:32:01"),
+            "`sh -c echo dc:a6:32:01; exit 3` ends with status 3",
+        ),
     ],
 )
 def test_another_host_is_a_sentence(asked: Identity, difference: str, tmp_path: Path) -> None:
@@ -55,14 +60,18 @@ def test_another_host_is_a_sentence(asked: Identity, difference: str, tmp_path: 
     )
 
 
-def test_a_run_on_another_host_writes_nothing(tmp_path: Path) -> None:
-    """The first test is *infra*, the rest is *blocked* by that one sentence; no file was sent, and the board is off."""
+@pytest.mark.parametrize("way", [(), ("--no-ssh",)])
+def test_a_run_on_another_host_writes_nothing(way: tuple[str, ...], tmp_path: Path) -> None:
+    """The first test is *infra*, the rest is *blocked* by that one sentence; no file was sent, no shell set up, and the board is off."""
     text = (CHECKOUT / "boards" / "virtual-x86_64.toml").read_text()
     (tmp_path / "twin.toml").write_text(text.replace('machine = "x86pc"', 'machine = "RaspberryPi4B"'))
-    ended = run("--board=twin", f"--run-directory={tmp_path}/runs", "suites/bench/test_deploy.py", HARNESS_BOARDS=str(tmp_path))
+    ended = run("--board=twin", f"--run-directory={tmp_path}/runs", *way, "suites/bench/test_deploy.py", HARNESS_BOARDS=str(tmp_path))
     assert ended.status == 10, ended.output
     assert "`uname -m` says x86pc, identity.machine is RaspberryPi4B; nothing was written to it" in ended.output
     journal = [json.loads(line) for line in (tmp_path / "runs" / "latest" / "journal.jsonl").read_text().splitlines()]
     assert [event["fields"]["verdict"] for event in journal if event["event"] == "test.verdict"] == ["infra", "blocked", "blocked"]
-    assert not {"ssh.connected", "host.put.begin", "vdev.deploy.begin"} & {event["event"] for event in journal}
+    assert not {"shell.ready", "ssh.connected", "host.put.begin", "vdev.deploy.begin"} & {event["event"] for event in journal}
     assert [event["event"] for event in journal if event["event"].startswith("power.off")], "the board was not switched off"
+    said = (tmp_path / "runs" / "latest" / "consoles" / "host.log").read_bytes()
+    assert b"uname" in said
+    assert not {word for word in (b"/tmp/", b"stty", b"PS1") if word in said}
