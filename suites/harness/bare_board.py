@@ -61,9 +61,11 @@ class BareBoard:
         """The directory on the host in which qvm runs; relative names in a configuration are below it."""
         return self.deployment.directory
 
-    def run(self, guest: BareGuest, *lines: str, input: bytes | None = None, pic: str = PIC, seconds: float = SECONDS) -> Result:
-        """A VM from its start to its end: the documented PC without devices, and these lines."""
-        arguments = self._prepared(guest, lines, pic)
+    def run(
+        self, guest: BareGuest, *lines: str, input: bytes | None = None, pic: str = PIC, redirection: str = "", seconds: float = SECONDS
+    ) -> Result:
+        """A VM from its start to its end: the documented PC without devices, and these lines; qvm's streams redirected by the shell."""
+        arguments = self._prepared(guest, lines, pic, redirection)
         return self.bench.host.run(arguments, check=False, timeout=seconds, input=input, environment=self._environment)
 
     def start(self, guest: BareGuest, *lines: str) -> HostProcess:
@@ -94,13 +96,13 @@ class BareBoard:
     def _environment(self) -> dict[str, str]:
         return {"LD_LIBRARY_PATH": self.deployment.library_path}
 
-    def _prepared(self, guest: BareGuest, lines: Sequence[str], pic: str) -> list[str]:
+    def _prepared(self, guest: BareGuest, lines: Sequence[str], pic: str, redirection: str = "") -> list[str]:
         self.count += 1
         kernel, configuration = self._local / "kernel", self._local / "conf"
         kernel.write_bytes(guest.image)
         configuration.write_text("\n".join((f"system bare-{self.count}", *BASE, pic, *lines)) + "\n")
         self.bench.host.put({kernel: f"{self.place}/kernel", configuration: f"{self.place}/conf"})
-        return ["sh", "-c", 'cd "$1" && exec qvm @conf', "sh", self.place]
+        return ["sh", "-c", f'cd "$1" && exec qvm @conf {redirection}', "sh", self.place]
 
 
 @contextmanager

@@ -85,6 +85,18 @@ def test_output_may_be_a_file(board: BareBoard) -> None:
     assert board.bench.host.read(f"{board.place}/written") == DIGITS
 
 
+@pytest.mark.parametrize(
+    ("options", "redirection", "name", "reason"),
+    [("hostdev >/dev/full", "", "/dev/full", "No space left on device"), ("hostdev >-", ">&-", "standard output", "Bad file descriptor")],
+    ids=["a full disk", "a closed stream"],
+)
+def test_output_that_is_lost_is_told_once(board: BareBoard, options: str, redirection: str, name: str, reason: str) -> None:
+    """And the guest goes on, without a word of its console."""
+    result = board.run(begin().say(DIGITS).stream(512).end(), *uart(options), redirection=redirection)
+    assert result.stderr.decode() == f"[vdev ser8250] Unable to write to '{name}': {reason}; what the guest sends from here on is lost\n"
+    assert (result.status, result.stdout) == (ENDED, b"")
+
+
 def test_input_must_be_a_terminal(board: BareBoard) -> None:
     board.shell('cd "$1" && : >written', board.place)
     result = board.run(begin().end(), *uart("hostdev <written"))

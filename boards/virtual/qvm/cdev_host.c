@@ -204,7 +204,7 @@ static void written(struct cdev_private *cd, ssize_t length)
         pulse(cd, cd->output_code);
 }
 
-/* Nobody takes output any more and nobody will: drop it, so that the guest is not held for ever. */
+/* Output has nowhere to go and never will: drop it, so that the guest is not held for ever. */
 static void give_up(struct cdev_private *cd)
 {
     pthread_mutex_lock(&cd->lock);
@@ -212,6 +212,12 @@ static void give_up(struct cdev_private *cd)
     unsigned length = ring_length(&cd->pending);
     pthread_mutex_unlock(&cd->lock);
     written(cd, length);
+}
+
+/* A terminal that hung up may come back; a full disk, a closed stream or a pipe without a reader is the end of output. */
+static bool may_come_back(const struct cdev_private *cd, int error)
+{
+    return error == EAGAIN || error == EINTR || (error == EIO && cd->out.is_terminal);
 }
 
 static void write_some(struct cdev_private *cd, const uint8_t *data, unsigned length)
@@ -222,12 +228,14 @@ static void write_some(struct cdev_private *cd, const uint8_t *data, unsigned le
     }
     ssize_t count = write(cd->out.file, data, length);
     int error = count < 0 ? errno : EOK;
-    if (error == EPIPE || error == EBADF || error == ENOSPC) {
+    if (error != EOK && !may_come_back(cd, error)) {
+        vdev_logf(QL_QVM_ERR, cd->vdev, "Unable to write to '%s': %s; what the guest sends from here on is lost",
+                  strcmp(cd->out.name, "-") == 0 ? "standard output" : cd->out.name, strerror(error));
         give_up(cd);
         return;
     }
     written(cd, count);
-    if (error != EOK && error != EAGAIN && error != EINTR)
+    if (error == EIO)
         await(&cd->out, -1, 0, HUNG_UP);
 }
 

@@ -4,7 +4,9 @@
  * The order of things: read the configuration (loading vdevs on the way), assign, make the machine, write the tables, load the
  * guest, run. A dryrun stops before the last step.
  */
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "acpi.h"
 #include "diagnostics.h"
@@ -21,6 +23,14 @@
 #include "vcpu.h"
 #include "vdev.h"
 #include "vm.h"
+
+/* A standard stream that is closed stays unusable; no file opened later shall become the guest's console. */
+static void occupy_closed_streams(void)
+{
+    for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++)
+        if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            return; /* without /dev/null there is nothing to put there */
+}
 
 static void read_configuration(int count, char **words)
 {
@@ -41,6 +51,7 @@ static void read_configuration(int count, char **words)
 
 int main(int argc, char **argv)
 {
+    occupy_closed_streams();
     end_install();
     if (argc < 2)
         configuration_error(NULL, "usage: qvm @FILE [@FILE] [OPTION...]");
