@@ -68,6 +68,12 @@ static void open_context(const struct context_kind *kind, const struct token *to
     context.vdev = vdev_open(arguments[0], &context.place);
 }
 
+/* The option of the open context, when that is one with a fixed set of them. */
+static const struct option *context_option(const char *name)
+{
+    return context.kind != NULL && context.kind->options != NULL ? option_find(context.kind->options, name) : NULL;
+}
+
 static void read_context_option(const struct token *token)
 {
     const char *arguments[ARGUMENTS_MAX];
@@ -80,7 +86,7 @@ static void read_context_option(const struct token *token)
         vdev_option(context.vdev, token->text, arguments);
         return;
     }
-    const struct option *option = option_find(context.kind->options, token->text);
+    const struct option *option = context_option(token->text);
     if (option == NULL)
         configuration_error(&context.place, "%s has no option %s", context.kind->name, token->text);
     take_arguments(token, option->arguments, arguments, &context.place);
@@ -113,7 +119,7 @@ static void read_entry(const struct token *token)
         return;
     if (kind != NULL) {
         open_context(kind, token);
-    } else if (option != NULL) {
+    } else if (option != NULL && context_option(token->text) == NULL) {
         if (strcmp(option->name, "system") == 0 && input.next != 1)
             configuration_error(&token->place, "system must be the first entry");
         take_arguments(token, option->arguments, arguments, &token->place);

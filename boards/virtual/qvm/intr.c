@@ -52,22 +52,24 @@ void intr_check(void)
     }
 }
 
-void intr_resolve(guest_intr_t *line, const char *spec, const struct place *place)
+void intr_resolve(const vdev_t *vdp, guest_intr_t *line, const char *spec)
 {
+    const struct place *place = vdev_place(vdp);
     size_t length = strcspn(spec, ":");
     char *name = copy_text(spec, length);
     vdev_t *pic = vdev_find(name);
     uint64_t pin = 0;
 
     if (pic == NULL)
-        configuration_error(place, "intr %s: no vdev has the name %s", spec, name);
+        configuration_error(place, "intr %s: no vdev has the name %s; give one to an interrupt controller with `name`", spec, name);
     if (pic->v_factory->pic == NULL)
-        configuration_error(place, "intr %s: %s is no interrupt controller", spec, name);
+        configuration_error(place, "intr %s: %s is no interrupt controller; give the `name` of one", spec, name);
     unsigned count = pins(pic);
-    if (spec[length] == '\0' ? count != 0 : qvm_parse_number(spec + length + 1, &pin) != EOK)
-        configuration_error(place, "intr %s: PIC:LINE was expected", spec);
-    if (spec[length] != '\0' && pin >= count)
-        configuration_error(place, "intr %s: %s has no line %" PRIu64, spec, name, pin);
+    if (count == 0 && (spec[length] != '\0' || vdp->v_factory->pic == NULL))
+        configuration_error(place, "intr %s: %s has no lines and is for interrupt controllers; a device takes PIC:LINE of one that has",
+                            spec, name);
+    if (count != 0 && (spec[length] == '\0' || qvm_parse_number(spec + length + 1, &pin) != EOK || pin >= count))
+        configuration_error(place, "intr %s: %s:LINE was expected, with a line from 0 to %u", spec, name, count - 1);
     release(name);
     bind(line, pic, (unsigned)pin);
 }
@@ -80,7 +82,7 @@ char *qvm_parse_intr(const vdev_t *vdp, const char *str, guest_intr_t *ip)
     if (!stage_reached(STAGE_ASSIGN))
         start_error(vdev_place(vdp), "vdev %s called qvm_parse_intr() before every vdev was read", vdev_name(vdp));
     char *spec = copy_text(str, length);
-    intr_resolve(ip, spec, vdev_place(vdp));
+    intr_resolve(vdp, ip, spec);
     release(spec);
     return (char *)(uintptr_t)(str + length);
 }

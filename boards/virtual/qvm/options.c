@@ -140,6 +140,13 @@ static void set_cpu_runmask(const char *const *arguments, const struct place *pl
     open_cpu_entry()->runmask = mask;
 }
 
+/* The kernel knows how to halt for all vCPUs of a VM alike. */
+static void refuse_cpu_variable(const char *const *arguments, const struct place *place)
+{
+    configuration_error(place, "set %s: a vCPU has no variables of its own here; put it before the first cpu, for the whole VM",
+                        arguments[0]);
+}
+
 /* Adaptive partitions are QNX's own. */
 static void refuse_cpu_partition(const char *const *arguments, const struct place *place)
 {
@@ -259,6 +266,7 @@ static const struct option cpu_options[] = {
     {"sched", 1, set_cpu_sched},
     {"runmask", 1, set_cpu_runmask},
     {"partition", 1, refuse_cpu_partition},
+    {"set", 2, refuse_cpu_variable},
     {NULL, 0, NULL},
 };
 

@@ -226,6 +226,9 @@ static void set_sched(struct instance *instance, const char *const *arguments)
 {
     uint64_t priority;
 
+    if (instance->vdev.v_factory->pulse == NULL)
+        configuration_error(&instance->place, "sched: vdev %s sends itself no pulses that could have a priority; remove it",
+                            instance->type);
     if (qvm_parse_number(arguments[0], &priority) != EOK || priority < 1 || priority > 255)
         configuration_error(&instance->place, "sched %s: a priority from 1 to 255 was expected", arguments[0]);
     instance->vdev.v_sched.priority = (int)priority;
@@ -239,14 +242,10 @@ static void set_log(struct instance *instance, const char *const *arguments)
         configuration_error(&instance->place, "log: '%s' names no severity or destination", wrong);
 }
 
-static void set_hostvector(struct instance *instance, const char *const *arguments)
+/* Host vectors are those of passed-through interrupts. */
+static void refuse_hostvector(struct instance *instance, const char *const *arguments)
 {
-    uint64_t vector;
-
-    if (instance->vdev.v_factory->pic == NULL)
-        configuration_error(&instance->place, "hostvector: vdev %s is no interrupt controller", instance->type);
-    if (qvm_parse_number(arguments[0], &vector) != EOK) /* matters for passed-through interrupts only */
-        configuration_error(&instance->place, "hostvector %s: a number was expected", arguments[0]);
+    configuration_error(&instance->place, "hostvector %s: this qvm passes no interrupts through; remove it", arguments[0]);
 }
 
 static const struct common_option {
@@ -255,7 +254,7 @@ static const struct common_option {
     void (*set)(struct instance *, const char *const *arguments);
 } common_options[] = {
     {"loc", 1, set_loc},     {"intr", 1, set_intr}, {"name", 1, set_name},
-    {"sched", 1, set_sched}, {"log", 2, set_log},   {"hostvector", 1, set_hostvector},
+    {"sched", 1, set_sched}, {"log", 2, set_log},   {"hostvector", 1, refuse_hostvector},
 };
 
 static const struct common_option *common_option(const char *option)
@@ -345,7 +344,7 @@ void vdevs_assign(void)
 {
     for (struct instance *instance = first; instance != NULL; instance = instance->next)
         if (instance->intr != NULL)
-            intr_resolve(&instance->vdev.v_intr, instance->intr, &instance->place);
+            intr_resolve(&instance->vdev, &instance->vdev.v_intr, instance->intr);
     for (struct instance *instance = first; instance != NULL; instance = instance->next)
         assign(instance);
 }

@@ -366,7 +366,7 @@ static struct vdev_factory factory = {
     .timer = ser8250_timer,
     .pulse = ser8250_pulse,
     .option_list = options,
-    .factory_flags = VFF_VDEV_MEM | VFF_VDEV_X86_IO | VFF_MUTEX,
+    .factory_flags = VFF_INTR_NONPCI | VFF_VDEV_MEM | VFF_VDEV_X86_IO | VFF_MUTEX,
     .acc_sizes = 1u << 1, /* UART-003: wider accesses are refused by qvm */
     .extra_space = sizeof(struct ser8250),
 };

@@ -348,7 +348,7 @@ static struct vdev_factory factory = {
     .vwrite = timer8254_vwrite,
     .timer = timer8254_timer,
     .option_list = options,
-    .factory_flags = VFF_VDEV_MEM | VFF_VDEV_X86_IO | VFF_MUTEX,
+    .factory_flags = VFF_INTR_NONPCI | VFF_VDEV_MEM | VFF_VDEV_X86_IO | VFF_MUTEX,
     .acc_sizes = 1u << 1, /* PIT-003, PIT-107: wider accesses are refused by qvm */
     .extra_space = sizeof(struct pit),
 };
