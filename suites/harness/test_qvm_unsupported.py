@@ -85,6 +85,21 @@ def test_a_register_nobody_has(qvm_board: QvmBoard, options: tuple[str, ...], st
     assert ended.messages.startswith("unsupported register: read of MSR 0x4b564df0 (vcpu0: " if status else "")
 
 
+def test_an_instruction_from_nothing_aborts_the_vm(qvm_board: QvmBoard) -> None:
+    """It is a reference to nothing, whatever else it would be: no guest goes on from there."""
+    qvm_board.guest(LEAVE_MEMORY)
+    ended = qvm_board.run("unsupported reference abort")
+    assert ended.status == 5
+    assert ended.messages.startswith("unsupported reference: an instruction at mem:0xe0000000 (vcpu0: rip=0xe0000000 ")
+
+
+def test_an_instruction_from_nothing_fails_in_the_guest(qvm_board: QvmBoard) -> None:
+    """General protection, error code 0, where the instruction would be."""
+    qvm_board.guest(f"catch 13\n {LEAVE_MEMORY}")
+    ended = qvm_board.run("unsupported reference fail")
+    assert (ended.status, ended.console) == (0, "exception 13\n00000000\ne0000000\n")
+
+
 @pytest.mark.parametrize(("options", "status"), [((), 0), (("unsupported instruction abort",), 5)])
 def test_an_instruction_that_cannot_be_done(qvm_board: QvmBoard, options: tuple[str, ...], status: int) -> None:
     """An invalid opcode for the guest, or the end of the VM."""

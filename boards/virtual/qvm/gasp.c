@@ -263,14 +263,17 @@ int gasp_unmap(void *address, size_t length, bool flush)
 
 /* --- Accesses ------------------------------------------------------------ */
 
-/* What became of an access; all but VRS_NORMAL and VRS_BUS_ERROR end the VM. */
+/* An answer that ends the VM: any but VRS_NORMAL and VRS_BUS_ERROR. VRS_NO_ADVANCE is among them, for the kernel has gone on already. */
 static void judge(const vdev_t *vdp, vdev_ref_status_t status)
 {
     if (status == VRS_TERMINATE)
         end_request(GTC_NORMAL_EXIT);
     else if (status >= VRS_ERRNO)
         run_error(GTC_VDEV_ERROR, "vdev %s failed on a guest access: %s", vdev_name(vdp), strerror((int)(status - VRS_ERRNO)));
-    else if (status != VRS_NORMAL && status != VRS_NO_ADVANCE)
+    else if (status == VRS_NO_ADVANCE)
+        run_error(GTC_VDEV_ERROR, "vdev %s answered a guest access with VRS_NO_ADVANCE; here no instruction is done again, say VRS_NORMAL",
+                  vdev_name(vdp));
+    else
         run_error(GTC_VDEV_ERROR, "vdev %s answered a guest access with status %u", vdev_name(vdp), status);
 }
 
@@ -295,10 +298,12 @@ void gasp_access(struct guest_cpu *gcp, qvm_state_types_t space, uint64_t addres
     struct running before = running_enter(region.vdev);
     vdev_ref_status_t status = access(region.vdev, region.cookie, &device, &operand, gcp);
     running_leave(before);
-    if (status == VRS_BUS_ERROR)
+    if (status == VRS_BUS_ERROR) {
         unsupported_reference(gcp, space, address, size, data, is_write);
-    else if (status != VRS_NORMAL)
+        return;
+    }
+    if (status != VRS_NORMAL)
         judge(region.vdev, status);
-    if (status == VRS_NORMAL && !is_write)
+    if (!is_write)
         memcpy(data, &value, size);
 }

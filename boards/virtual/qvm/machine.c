@@ -100,8 +100,7 @@ void machine_make(void)
     enable(KVM_CAP_SPLIT_IRQCHIP, IOAPIC_PINS, "KVM_CAP_SPLIT_IRQCHIP");
     if (vm.unsupported_register != UNSUPPORTED_FAIL)
         enable(KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN, "KVM_CAP_X86_USER_SPACE_MSR");
-    if (vm.unsupported_instruction == UNSUPPORTED_ABORT)
-        enable(KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, "KVM_CAP_EXIT_ON_EMULATION_FAILURE");
+    enable(KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, "KVM_CAP_EXIT_ON_EMULATION_FAILURE");
     if (!vm.exit_on_halt)
         enable(KVM_CAP_X86_DISABLE_EXITS, KVM_X86_DISABLE_EXITS_HLT, "KVM_CAP_X86_DISABLE_EXITS");
     map_memory();

@@ -7,10 +7,11 @@
 #include <qvm/guest.h>
 
 #include "diagnostics.h"
+#include "memory.h"
 #include "vcpu.h"
 #include "vm.h"
 
-enum { GENERAL_PROTECTION = 13, STATE_LENGTH = 512 };
+enum { STATE_LENGTH = 512 };
 
 void unsupported_reference(struct guest_cpu *vcpu, qvm_state_types_t space, uint64_t address, unsigned size, void *data, bool is_write)
 {
@@ -38,10 +39,17 @@ void unsupported_register(struct guest_cpu *vcpu, struct kvm_run *run, bool is_w
                   vcpu_state(vcpu, state, sizeof state));
 }
 
-void unsupported_instruction(struct guest_cpu *vcpu)
+void unsupported_instruction(struct guest_cpu *vcpu, uint64_t address)
 {
+    bool is_reference = memory_at(address, 1) == NULL && vm.unsupported_reference != UNSUPPORTED_IGNORE;
+    enum unsupported_action action = is_reference ? vm.unsupported_reference : vm.unsupported_instruction;
     char state[STATE_LENGTH];
 
-    if (vm.unsupported_instruction == UNSUPPORTED_ABORT)
+    if (action == UNSUPPORTED_FAIL)
+        vcpu_raise(vcpu, is_reference ? GENERAL_PROTECTION : INVALID_OPCODE);
+    else if (is_reference)
+        run_error(GTC_UNSUPPORTED, "unsupported reference: an instruction at mem:0x%" PRIx64 "%s", address,
+                  vcpu_state(vcpu, state, sizeof state));
+    else
         run_error(GTC_UNSUPPORTED, "unsupported instruction%s", vcpu_state(vcpu, state, sizeof state));
 }

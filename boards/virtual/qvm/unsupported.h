@@ -16,7 +16,7 @@ struct kvm_run;
 void unsupported_reference(struct guest_cpu *vcpu, qvm_state_types_t space, uint64_t address, unsigned size, void *data, bool is_write);
 /* A model-specific register that nobody has, when the option does not say `fail`. */
 void unsupported_register(struct guest_cpu *vcpu, struct kvm_run *run, bool is_write);
-/* An instruction that the kernel had to do for the guest and cannot; it has an exception ready when the option says `fail`. */
-void unsupported_instruction(struct guest_cpu *vcpu);
+/* An instruction at a guest-physical address that the kernel had to do for the guest and cannot; where nothing is, it is a reference. */
+void unsupported_instruction(struct guest_cpu *vcpu, uint64_t address);
 
 #endif

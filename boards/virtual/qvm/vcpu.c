@@ -98,6 +98,19 @@ static void on_memory(struct guest_cpu *vcpu)
     gasp_access(vcpu, QST_MEMORY, run->mmio.phys_addr, run->mmio.len, run->mmio.data, run->mmio.is_write);
 }
 
+/* Where its next instruction is, guest-physical; where nothing is when that is not known. */
+static uint64_t instruction_at(const struct guest_cpu *vcpu)
+{
+    struct kvm_translation translation;
+    struct kvm_sregs sregs;
+    struct kvm_regs regs;
+
+    if (ioctl(vcpu->file, KVM_GET_REGS, &regs) != 0 || ioctl(vcpu->file, KVM_GET_SREGS, &sregs) != 0)
+        return UINT64_MAX;
+    translation.linear_address = sregs.cs.base + regs.rip;
+    return ioctl(vcpu->file, KVM_TRANSLATE, &translation) == 0 && translation.valid ? translation.physical_address : UINT64_MAX;
+}
+
 static void on_exit_reason(struct guest_cpu *vcpu)
 {
     struct kvm_run *run = vcpu->run;
@@ -118,7 +131,7 @@ static void on_exit_reason(struct guest_cpu *vcpu)
         unsupported_register(vcpu, run, run->exit_reason == KVM_EXIT_X86_WRMSR);
         break;
     case KVM_EXIT_SHUTDOWN: /* a triple fault: how a PC is reset when nothing else works */
-        qvm_log(QLV_DEBUG, "the guest reset itself by a triple fault");
+        qvm_log(QLV_INFO, "the guest reset itself by a triple fault: it reboots that way, or had no handler for an exception");
         end_request(GTC_NORMAL_EXIT);
         break;
     case KVM_EXIT_INTR:
@@ -130,7 +143,7 @@ static void on_exit_reason(struct guest_cpu *vcpu)
         break;
     case KVM_EXIT_INTERNAL_ERROR:
         if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
-            unsupported_instruction(vcpu);
+            unsupported_instruction(vcpu, instruction_at(vcpu));
         else
             run_error(GTC_UNEXPECTED, "the kernel cannot go on with the guest: internal error %u", run->internal.suberror);
         break;
@@ -162,7 +175,7 @@ static void deliver_exception(struct guest_cpu *vcpu)
     if (ioctl(vcpu->file, KVM_SET_REGS, &vcpu->at) == 0 && ioctl(vcpu->file, KVM_GET_VCPU_EVENTS, &events) == 0) {
         events.exception.injected = 1;
         events.exception.nr = (uint8_t)vcpu->raised;
-        events.exception.has_error_code = 1;
+        events.exception.has_error_code = vcpu->raised == GENERAL_PROTECTION;
         events.exception.error_code = 0;
         ioctl(vcpu->file, KVM_SET_VCPU_EVENTS, &events);
     }

@@ -34,7 +34,9 @@ struct vcpu_registers {
 /* Of a paused vCPU; false when it could not be paused. */
 bool vcpus_registers(size_t number, struct vcpu_registers *registers);
 
-/* On the vCPU's own thread, while it serves an exit: the instruction it is at ends with this exception, error code 0. */
+enum { INVALID_OPCODE = 6, GENERAL_PROTECTION = 13 };
+
+/* On the vCPU's own thread, while it serves an exit: the instruction it is at ends with this exception, error code 0 if it has one. */
 void vcpu_raise(struct guest_cpu *vcpu, unsigned vector);
 /* " (vcpu0: rip=... ...)" in `text`, for people; empty for NULL. On the vCPU's own thread. */
 const char *vcpu_state(const struct guest_cpu *vcpu, char *text, size_t size);
