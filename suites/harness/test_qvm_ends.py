@@ -12,10 +12,19 @@ TRIPLE_FAULT = "push $0\n push $0\n lidt (%esp)\n int3\n"
 POWER_OFF = "flush\n mov $0x604, %dx\n mov $0x3400, %ax\n out %ax, %dx\n halt\n"
 
 
-@pytest.mark.parametrize("body", ["stop\n", TRIPLE_FAULT, POWER_OFF], ids=["reset", "triple fault", "power off"])
-def test_a_guest_that_ends_itself_is_0(qvm_board: QvmBoard, body: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("stop\n", ""),
+        (TRIPLE_FAULT, "the guest reset itself by a triple fault: it reboots that way, or had no handler for an exception\n"),
+        (POWER_OFF, ""),
+    ],
+    ids=["reset", "triple fault", "power off"],
+)
+def test_a_guest_that_ends_itself_is_0(qvm_board: QvmBoard, body: str, message: str) -> None:
     qvm_board.guest(body)
-    assert (ended := qvm_board.run()).status == 0, ended
+    ended = qvm_board.run()
+    assert (ended.status, ended.messages) == (0, message)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +33,11 @@ def test_a_guest_that_ends_itself_is_0(qvm_board: QvmBoard, body: str) -> None:
         ("-DTERMINATE_IN_READ", "value 4", 4, ""),
         ("-DCRASH_IN_READ", "", 6, "vdev mischief crashed: SIGSEGV"),
         ("-DEXIT_IN_READ", "", 6, "vdev mischief called exit(0)\n"),
+        ("-DLEAVE_IN_READ=_exit", "", 6, "vdev mischief called _exit(0)\n"),
+        ("-DLEAVE_IN_READ=_Exit", "", 6, "vdev mischief called _exit(0)\n"),
+        ("-DANSWER_IN_READ=VRS_NO_ADVANCE", "", 6, "vdev mischief answered a guest access with VRS_NO_ADVANCE; here no instruction is"),
+        ("-DANSWER_IN_READ=VRS_CONTINUE", "", 6, "vdev mischief answered a guest access with status 4\n"),
+        ("-DANSWER_IN_READ=VRS_BUS_ERROR", "unsupported reference abort", 5, "unsupported reference: 1-byte read at io:0x300 (vcpu0: "),
         ("-DTERMINATE_IN_READ", "value 7", 7, ""),
         ("-DTERMINATE_IN_READ", "value 32", 32, ""),
         ("-DTERMINATE_IN_READ", "value 63", 63, ""),

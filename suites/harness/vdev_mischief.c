@@ -32,6 +32,13 @@ static vdev_ref_status_t mischief_vread(vdev_t *vdp, unsigned cookie, const stru
 #ifdef EXIT_IN_READ
     exit(0);
 #endif
+#ifdef LEAVE_IN_READ
+    LEAVE_IN_READ(0);
+#endif
+#ifdef ANSWER_IN_READ
+    pthread_mutex_unlock(&vdp->v_mtx);
+    return ANSWER_IN_READ;
+#endif
 #ifdef TERMINATE_IN_READ
     guest_terminate(cause);
 #endif

@@ -1,8 +1,8 @@
 /*
  * How qvm ends.
  *
- * Invariant: only end_in_order() and end_in_handler() leave the process; an exit() from anywhere else is a vdev's, and is
- * reported as its error. What runs in a signal handler calls nothing that is not async-signal-safe.
+ * Invariant: only end_in_order() and end_in_handler() leave the process; an exit() or _exit() from anywhere else is a vdev's, and
+ * is reported as its error. What runs in a signal handler calls nothing that is not async-signal-safe.
  */
 #include "end.h"
 
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <qvm/guest.h>
@@ -26,8 +27,16 @@
 enum { HANDLER_STACK = 16384 };
 
 static pthread_t main_thread;
+static pid_t process;
 static atomic_bool in_order;
 static atomic_int requested = -1;
+
+static void leave(int status) __attribute__((noreturn));
+static void leave(int status)
+{
+    for (;;)
+        syscall(SYS_exit_group, status);
+}
 
 static void undo(void)
 {
@@ -54,10 +63,21 @@ void end_in_handler(int status, const char *const *text)
     if (write(STDERR_FILENO, line, length) < 0)
         status |= 0; /* nobody listens; the status still tells */
     undo();
-    _exit(status);
+    leave(status);
 }
 
-/* --- exit() that is not ours --------------------------------------------- */
+/* --- exit() and _exit() that are not ours --------------------------------- */
+
+static void told(const char *function, int status) __attribute__((noreturn));
+static void told(const char *function, int status)
+{
+    if (running.vdev != NULL)
+        dprintf(STDERR_FILENO, "vdev %s called %s(%d)\n", running.vdev, function, status);
+    else
+        dprintf(STDERR_FILENO, "a vdev called %s(%d) on a thread of its own\n", function, status);
+    undo();
+    leave(GTC_VDEV_ERROR);
+}
 
 static void on_any_exit(int status, void *unused)
 {
@@ -65,13 +85,18 @@ static void on_any_exit(int status, void *unused)
     if (atomic_load(&in_order))
         return;
     fflush(NULL);
-    if (running.vdev != NULL)
-        dprintf(STDERR_FILENO, "vdev %s called exit(%d)\n", running.vdev, status);
-    else
-        dprintf(STDERR_FILENO, "a vdev called exit(%d) on a thread of its own\n", status);
-    undo();
-    _exit(GTC_VDEV_ERROR);
+    told("exit", status);
 }
+
+/* A vdev's call finds the program's function before the C library's. A child process may leave as it likes. */
+__attribute__((visibility("default"))) void _exit(int status)
+{
+    if (getpid() != process)
+        leave(status);
+    told("_exit", status);
+}
+
+__attribute__((visibility("default"), alias("_exit"), noreturn)) void _Exit(int status);
 
 /* --- Crashes and early signals ------------------------------------------- */
 
@@ -126,6 +151,7 @@ void end_install(void)
     struct sigaction end = {.sa_handler = on_early_signal};
 
     main_thread = pthread_self();
+    process = getpid();
     for (size_t n = 0; n < sizeof crashes / sizeof *crashes; n++)
         sigaction(crashes[n], &crash, NULL);
     for (size_t n = 0; n < sizeof early / sizeof *early; n++)
