@@ -96,12 +96,16 @@ class ConfigurationRefused(DeviceError):
 
 
 class QvmEnded(DeviceError):
-    """qvm ended by itself: a vdev crashed it or called `exit()`, or it met what it could not emulate."""
+    """qvm ended by itself: a vdev crashed it or called `exit()`, or it met what it could not emulate.
 
-    def __init__(self, system: str, status: int, output: str) -> None:
+    `vdevs` are the types it had loaded: a vdev that calls `_exit()` ends qvm without a word and with a status of its own choice.
+    """
+
+    def __init__(self, system: str, status: int, output: str, vdevs: Sequence[str]) -> None:
+        does = "allocate" if status == exit_status.KILLED else "call, exit() and _exit() among it"
         super().__init__(
             f"qvm of {system} ended by itself with status {status}: {exit_status.meaning(status)}",
-            f"look at its last lines, and at what the vdevs {'allocate' if status == exit_status.KILLED else 'call'}",
+            f"look at its last lines, and at what its vdevs {', '.join(sorted(set(vdevs)))} {does}",
             evidence=tail(output) or "qvm printed nothing",
         )
         self.status = status
@@ -228,7 +232,7 @@ class Qvm:
         """Raises `QvmEnded` when qvm ended by itself."""
         status = self.status
         if status is not None and self._ended is None:
-            raise QvmEnded(self.system, status, self.output())
+            raise self._ended_by_itself(status, self.output())
 
     def signal(self, name: str) -> None:
         """Sends a signal to qvm: USR1 logs the state of every vdev, USR2 dumps the guest."""
@@ -318,7 +322,10 @@ class Qvm:
                 f"correct what it names ({self.local})",
                 evidence=tail(output) or "qvm printed nothing",
             )
-        return QvmEnded(self.system, status, output)
+        return self._ended_by_itself(status, output)
+
+    def _ended_by_itself(self, status: int, output: str) -> QvmEnded:
+        return QvmEnded(self.system, status, output, [vdev.type for vdev in self.configuration.vdevs])
 
     def _end(self, process: Process, deadline: Deadline, power_cut: Deadline | None = None) -> Ending:
         """SIGTERM, then SIGQUIT; each only to a process that is still there."""

@@ -187,8 +187,16 @@ BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
         "[trial.conf:5] vdev ioapic at mem:0xfee00000 overlaps",
     ),
     "no such PIC": ((*HEAD, "vdev timer8254 intr pic:0"), 65, "[trial.conf:5] intr pic:0: no vdev has the name pic; give one"),
-    "no such line": ((*HEAD, PIC, "vdev timer8254 intr pic:24"), 65, "[trial.conf:6] intr pic:24: pic:LINE was expected, with a line from 0 to 23\n"),
-    "a PIC without a line": ((*HEAD, PIC, "vdev timer8254 intr pic"), 65, "[trial.conf:6] intr pic: pic:LINE was expected, with a line from 0 to 23\n"),
+    "no such line": (
+        (*HEAD, PIC, "vdev timer8254 intr pic:24"),
+        65,
+        "[trial.conf:6] intr pic:24: pic:LINE was expected, with a line from 0 to 23\n",
+    ),
+    "a PIC without a line": (
+        (*HEAD, PIC, "vdev timer8254 intr pic"),
+        65,
+        "[trial.conf:6] intr pic: pic:LINE was expected, with a line from 0 to 23\n",
+    ),
     "a line of what is no PIC": (
         (*HEAD, "vdev 8259 loc 0x20 name x", "vdev timer8254 intr x:1"),
         65,
@@ -202,12 +210,20 @@ BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
         "[trial.conf:5] name a:b: the name of an interrupt",
     ),
     "the local APIC for a device": ((*HEAD, "vdev timer8254 intr apic"), 65, "[trial.conf:5] intr apic: apic has no lines and is for"),
-    "a line of the local APIC": ((*HEAD, PIC.replace("apic name", "apic:3 name")), 65, "[trial.conf:5] intr apic:3: apic has no lines and is"),
+    "a line of the local APIC": (
+        (*HEAD, PIC.replace("apic name", "apic:3 name")),
+        65,
+        "[trial.conf:5] intr apic:3: apic has no lines and is",
+    ),
     "a timer without intr": ((*HEAD, "vdev timer8254"), 65, "[trial.conf:5] vdev timer8254 needs intr PIC:LINE"),
     "a UART without intr": ((*HEAD, "vdev ser8250 hostdev >-"), 65, "[trial.conf:5] vdev ser8250 needs intr PIC:LINE"),
     "hostvector": ((*HEAD, f"{PIC} hostvector 3"), 65, "[trial.conf:5] hostvector 3: this qvm passes no interrupts through; remove it"),
     "a priority without a use": ((*HEAD, "vdev 8259 sched 3"), 65, "[trial.conf:5] sched: vdev 8259 sends itself no pulses that could"),
-    "a variable of one cpu": ((*HEAD, "cpu set exit-on-halt off"), 65, "[trial.conf:5] set exit-on-halt: a vCPU has no variables of its own"),
+    "a variable of one cpu": (
+        (*HEAD, "cpu set exit-on-halt off"),
+        65,
+        "[trial.conf:5] set exit-on-halt: a vCPU has no variables of its own",
+    ),
     "a hostdev that is not there": (
         (*HEAD, PIC, "cpu", "vdev ser8250 intr pic:4", "hostdev /dev/ser9"),
         64,
