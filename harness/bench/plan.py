@@ -10,7 +10,7 @@ from harness import boardfile
 from harness.boardfile import Board
 from harness.errors import UseError
 from harness.vdev import VdevFile, collect
-from harness.vm import linux
+from harness.vm import Option, Unwritable, linux, write_option
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,15 @@ class VdevOption:
 
     @classmethod
     def parse(cls, text: str) -> VdevOption:
-        """Raises `UseError` for what does not have the form."""
+        """Raises `UseError` for what does not have the form, or cannot be in a VM configuration."""
         vdev, colon, rest = text.partition(":")
         option, equals, value = rest.partition("=")
         if not (vdev and colon and option) or any(c.isspace() for c in vdev + option):
             raise UseError(f"--vdev-option={text} does not have the form NAME:OPTION[=VALUE]", "write for instance ser8250:batch=1000")
+        try:
+            write_option(Option(option, (value,) if equals else ()))
+        except Unwritable as fault:
+            raise UseError(f"--vdev-option={vdev}:{option}: {fault.sentence}", fault.next_step) from None
         return cls(vdev, option, value if equals else None)
 
     def __str__(self) -> str:

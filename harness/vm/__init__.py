@@ -16,7 +16,7 @@ from harness.vm.qvm import (
     SystemBusy,
 )
 from harness.vm.status import meaning
-from harness.vm.writer import Unwritable, write
+from harness.vm.writer import Unwritable, write, write_option
 
 __all__ = [
     "Configuration",
@@ -54,4 +54,5 @@ __all__ = [
     "vdev",
     "with_base_options",
     "write",
+    "write_option",
 ]

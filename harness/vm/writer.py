@@ -42,6 +42,11 @@ def quote(value: str) -> str:
     return _string(value) if NEEDS_QUOTES.search(value) else _writable(value)
 
 
+def write_option(option: Option) -> str:
+    """An option of a vdev, cpu or pass with its arguments. Raises `Unwritable`."""
+    return " ".join((_option(option.name), *map(quote, option.arguments)))
+
+
 def size(length: int) -> str:
     """A length as people write it: `256M`, `640K`, and hexadecimal when it is no multiple."""
     for suffix in ("g", "m", "k"):
@@ -102,7 +107,7 @@ def _load(entry: Load) -> str:
 
 
 def _context(head: str, options: tuple[Option, ...]) -> list[str]:
-    return [head, *(f"    {' '.join((_option(option.name), *map(quote, option.arguments)))}" for option in options)]
+    return [head, *(f"    {write_option(option)}" for option in options)]
 
 
 def _option(name: str) -> str:

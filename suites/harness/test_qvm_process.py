@@ -263,7 +263,7 @@ def test_a_qvm_that_ends_by_itself_later(bench: Bench) -> None:
 def test_a_vdev_that_leaves_without_a_word_is_told_by_what_was_loaded(bench: Bench) -> None:
     """`_exit(0)`: qvm's status is that of a guest that shut down, and nobody said why."""
     qvm = bench.qvm("mkdir -p $systems/guest-1; rmdir $systems/guest-1; exit 0\n")
-    with pytest.raises(QvmEnded, match="with status 0: .* its vdevs 8259, ioapic, ser8250, timer8254 call, exit") as ended:
+    with pytest.raises(QvmEnded, match=r"with status 0: .* its vdevs 8259, ioapic, ser8250, timer8254 call, exit") as ended:
         qvm.start(within(5))
     assert ended.value.evidence == "qvm printed nothing"
 

@@ -97,6 +97,11 @@ def test_a_vdev_option_without_the_form(text: str) -> None:
     assert "NAME:OPTION[=VALUE]" in refused(f"--vdev-option={text}")
 
 
+@pytest.mark.parametrize("text", ['ser8250:batch="a', "ser8250:ram=1", "ser8250:batch=1\n2"])
+def test_a_vdev_option_that_no_configuration_can_hold(text: str) -> None:
+    assert "cannot be written into a VM configuration; use no quote" in refused(f"--vdev-option={text}", "--collect-only")
+
+
 def test_a_vdev_option_for_a_vdev_that_is_in_no_vm() -> None:
     assert "there are 8259, ioapic, ser8250, timer8254" in refused("--vdev-option=hpet:frequency=1")
 
