@@ -42,6 +42,8 @@ VARIANTS = {
     "breaks": ("-DCRASH_IN_CONTROL",),
     "hasty": ("-DEARLY_SIGNAL",),
     "hopeless": ("-DFATAL_IN_CONTROL",),
+    "idle": ("-DNO_CONTROL",),
+    "fixed": ("-DFIXED",),
     "talkative": ("-DTALKATIVE",),
     "busy": ("-DREFUSE_OPTION",),
     "latecrash": ("-DCRASH_WHEN_STARTING",),
@@ -87,14 +89,14 @@ class Qvm:
         return Result(result.returncode, result.stdout)
 
 
-def bzimage(code: bytes = b"\xf4" * 16) -> bytes:
-    """A Linux image after the 32-bit boot protocol with this code, by default `hlt`."""
+def bzimage(code: bytes = b"\xf4" * 16, *, version: int = 0x020F, flags: int = 1) -> bytes:
+    """A Linux image after the 32-bit boot protocol with this code, by default `hlt`; bit 0 of `flags` is LOADED_HIGH."""
     image = bytearray(5 * 512)
     image[0x1F1] = 4  # setup_sects
     struct.pack_into("<H", image, 0x1FE, 0xAA55)
     struct.pack_into("<I", image, 0x202, int.from_bytes(b"HdrS", "little"))
-    struct.pack_into("<H", image, 0x206, 0x020F)
-    image[0x211] = 1  # LOADED_HIGH
+    struct.pack_into("<H", image, 0x206, version)
+    image[0x211] = flags
     struct.pack_into("<I", image, 0x214, 0x100000)  # code32_start
     struct.pack_into("<I", image, 0x22C, 0x7FFFFFFF)  # initrd_addr_max
     struct.pack_into("<I", image, 0x238, 255)  # cmdline_size
@@ -156,6 +158,10 @@ def _compile(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
 def furnish(directory: Path) -> None:
     """The files that configurations load: the smallest kernel image the loader takes, and images that are wrong in one way each."""
     (directory / "kernel").write_bytes(bzimage())
+    (directory / "zimage").write_bytes(bzimage(flags=0))
+    (directory / "old").write_bytes(bzimage(version=0x020D))
+    (directory / "short").write_bytes(bzimage()[:0x300])
+    (directory / "large").write_bytes(bytes(1 << 20))
     (directory / "text").write_text("no kernel\n")
     (directory / "empty").touch()
     (directory / "elf").write_bytes(elf())

@@ -100,7 +100,10 @@ def test_output_that_is_lost_is_told_once(board: BareBoard, options: str, redire
 def test_input_must_be_a_terminal(board: BareBoard) -> None:
     board.shell('cd "$1" && : >written', board.place)
     result = board.run(begin().end(), *uart("hostdev <written"))
-    assert (result.status, result.stderr) == (64, b"[conf:8] Unable to open 'written': Inappropriate ioctl for device\n")
+    assert (result.status, result.stderr) == (
+        64,
+        b"[conf:8] Unable to open 'written': Inappropriate ioctl for device; input needs a terminal\n",
+    )
 
 
 def through_a_pty(board: BareBoard, guest: BareGuest, options: str, *answer: str) -> list[str]:

@@ -57,7 +57,7 @@ def test_an_end_that_a_vdev_makes(qvm_board: QvmBoard, definition: str, options:
     [
         ("vdev ser8250 loc 0x2f8 intr pic:3 hostdev /dev/ser9", 64, "Unable to open '/dev/ser9': No such file or directory\n"),
         ("ram 4g,64g", 64, "no memory for ram 0x100000000,0x1000000000: Cannot allocate memory\n"),
-        ("colour blue", 65, "vdev console has no option colour\n"),
+        ("colour blue", 65, "vdev console has no option colour; it has hostdev, delayed, batch, defect, loc, intr, sched, name, log\n"),
     ],
 )
 def test_an_end_before_the_guest(qvm_board: QvmBoard, option: str, status: int, message: str) -> None:

@@ -205,10 +205,13 @@ def test_the_guides_trace_example_counts_seconds(board: BareBoard) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ("", "vdev trace needs a loc"),
-        ("loc io:0x400", "vdev trace cannot be in port space"),
-        ("loc 0xfa000000 intr pic:3", "vdev trace takes no intr"),
-        ("loc 0xfa000000 emit-trace twelve", "vdev trace refused the option emit-trace twelve: Invalid argument"),
+        ("", "vdev trace needs loc mem:ADDRESS"),
+        ("loc io:0x400", "vdev trace cannot be in port space; its loc is mem:ADDRESS"),
+        ("loc 0xfa000000 intr pic:3", "vdev trace takes no intr; remove it"),
+        (
+            "loc 0xfa000000 emit-trace twelve",
+            "vdev trace refused the option emit-trace twelve: Invalid argument; its documentation says what it takes",
+        ),
     ],
 )
 def test_the_trace_example_takes_only_what_it_describes(board: BareBoard, options: str, says: str) -> None:

@@ -112,7 +112,11 @@ static struct vdev_factory factory = {
     .control = mischief_control,
     .vread = mischief_vread,
     .option_list = options,
+#ifdef FIXED
+    .factory_flags = VFF_LOC_NO | VFF_MUTEX,
+#else
     .factory_flags = VFF_VDEV_X86_IO | VFF_MUTEX,
+#endif
     .acc_sizes = 1u << 1,
 };
 
@@ -127,6 +131,9 @@ static void __attribute__((constructor)) register_mischief(void)
 #ifdef NO_FACTORY
     (void)factory;
 #else
+#ifdef NO_CONTROL
+    factory.control = NULL;
+#endif
     vdev_register_factory(&factory, ABI);
 #endif
 #ifdef TWO_FACTORIES

@@ -112,7 +112,7 @@ uint64_t acpi_area_start(void)
         if (blocks[n].kind == MEMORY_RAM && blocks[n].start < BELOW && blocks[n].length >= ACPI_AREA_SIZE)
             end = blocks[n].start + blocks[n].length < BELOW ? blocks[n].start + blocks[n].length : BELOW;
     if (end == 0)
-        configuration_error(NULL, "the VM has no ram below 4 GiB that could hold its ACPI tables");
+        configuration_error(&vm.place, "the VM has no ram below 4 GiB that could hold its ACPI tables; add %d KiB", ACPI_AREA_SIZE / 1024);
     return end - ACPI_AREA_SIZE;
 }
 
@@ -121,7 +121,7 @@ uint64_t acpi_area_place(const void *data, size_t length)
     uint64_t at = area.next;
 
     if (at + length > area.start + ACPI_AREA_SIZE)
-        configuration_error(NULL, "the ACPI tables and the command line need more than %d bytes", ACPI_AREA_SIZE);
+        configuration_error(&vm.place, "the ACPI tables need more than %d bytes; load fewer of them", ACPI_AREA_SIZE);
     memcpy(memory_at(at, length), data, length);
     area.next = (at + length + ALIGNMENT - 1) & ~(uint64_t)(ALIGNMENT - 1);
     return at;
@@ -197,7 +197,7 @@ static uint64_t make_fadt(void)
 static void madt_append(const void *entry, size_t length)
 {
     if (madt_length + length > sizeof madt)
-        configuration_error(NULL, "the MADT needs more than %zu bytes", sizeof madt);
+        configuration_error(&vm.place, "the MADT needs more than %zu bytes; remove a cpu", sizeof madt);
     memcpy((uint8_t *)&madt + madt_length, entry, length);
     madt_length += length;
 }
@@ -236,7 +236,7 @@ static uint64_t place_loaded(const struct load_entry *load)
     if (load->size >= sizeof header)
         memcpy(&header, load->content, sizeof header);
     if (load->size < sizeof header || header.length != load->size || sum(load->content, load->size) != 0)
-        configuration_error(&load->place, "'%s' is no ACPI table: its length or checksum is wrong", load->file);
+        configuration_error(&load->place, "'%s' is no ACPI table: its length or checksum is wrong; compile it anew", load->file);
     return acpi_area_place(load->content, load->size);
 }
 
@@ -266,7 +266,7 @@ uint64_t acpi_make(void)
         if (vm.loads[n].kind != LOAD_ACPI)
             continue;
         if (count == TABLES_MAX)
-            configuration_error(&vm.loads[n].place, "more than %d ACPI tables", TABLES_MAX);
+            configuration_error(&vm.loads[n].place, "there are more than %d ACPI tables; remove this one", TABLES_MAX);
         xsdt.tables[count++] = place_loaded(&vm.loads[n]);
     }
     rsdp.xsdt = place_table(&xsdt.header, "XSDT", 1, sizeof xsdt.header + count * sizeof xsdt.tables[0]);

@@ -43,6 +43,11 @@ void release(void *memory)
     free(memory);
 }
 
+const char *read_file_error(void)
+{
+    return errno == EINVAL ? "it is no regular file" : strerror(errno);
+}
+
 char *read_file(const char *path, size_t *size)
 {
     struct stat status;

@@ -31,6 +31,8 @@ int cdev_setup(struct vdev_s *vdp, struct cdev_state *cdp, int8_t input_code, in
     return EOK;
 }
 
+enum { BATCH_MAX = 1000000 };
+
 /* --- Options -------------------------------------------------------------- */
 
 /* Each end has a copy of its own; the last `hostdev` for it counts. */
@@ -40,41 +42,39 @@ static void name_end(struct host_device *end, const char *text)
     end->name = copy_text(text, strlen(text));
 }
 
-static int set_hostdev(struct cdev_private *cd, const char *text)
+static void set_hostdev(struct cdev_private *cd, const char *text)
 {
+    const char *all = text;
     char direction = *text == '<' || *text == '>' ? *text++ : '\0';
 
     if (*text == '\0')
-        return EINVAL;
+        configuration_error(vdev_place(cd->vdev), "hostdev %s: [<|>]NAME was expected", all);
     if (direction != '>')
         name_end(&cd->in, text);
     if (direction != '<')
         name_end(&cd->out, text);
-    return EOK;
 }
 
-static int set_delayed(struct cdev_private *cd, const char *text)
+static void set_delayed(struct cdev_private *cd, const char *text)
 {
     uint64_t seconds;
 
     if (strcmp(text, "forever") == 0) {
         cd->delayed = DELAYED_FOREVER;
-        return EOK;
+        return;
     }
     if (qvm_parse_number(text, &seconds) != EOK || seconds > INT32_MAX)
-        return EINVAL;
+        configuration_error(vdev_place(cd->vdev), "delayed %s: seconds, or `forever`, were expected", text);
     cd->delayed = (int)seconds;
-    return EOK;
 }
 
-static int set_batch(struct cdev_private *cd, const char *text)
+static void set_batch(struct cdev_private *cd, const char *text)
 {
     uint64_t microseconds;
 
-    if (qvm_parse_number(text, &microseconds) != EOK || microseconds > 1000000)
-        return EINVAL;
+    if (qvm_parse_number(text, &microseconds) != EOK || microseconds > BATCH_MAX)
+        configuration_error(vdev_place(cd->vdev), "batch %s: microseconds from 0 to %d were expected", text, BATCH_MAX);
     cd->batch = (unsigned)microseconds;
-    return EOK;
 }
 
 static void open_now(struct cdev_private *cd)
@@ -87,7 +87,8 @@ static void open_now(struct cdev_private *cd)
         return;
     int error = cdev_host_open(cd, &name);
     if (error != EOK)
-        start_error(vdev_place(cd->vdev), "Unable to open '%s': %s", name, strerror(error));
+        start_error(vdev_place(cd->vdev), "Unable to open '%s': %s%s", name, strerror(error),
+                    error == ENOTTY ? "; input needs a terminal" : "");
 }
 
 int cdev_control(struct cdev_state *cdp, unsigned ctrl, const char *arg)
@@ -96,11 +97,14 @@ int cdev_control(struct cdev_state *cdp, unsigned ctrl, const char *arg)
 
     switch (ctrl) {
     case VDEV_CTRL_FIRST_OPTIDX + CDEV_OPT_HOSTDEV_IDX:
-        return set_hostdev(cd, arg);
+        set_hostdev(cd, arg);
+        break;
     case VDEV_CTRL_FIRST_OPTIDX + CDEV_OPT_DELAYED_IDX:
-        return set_delayed(cd, arg);
+        set_delayed(cd, arg);
+        break;
     case VDEV_CTRL_FIRST_OPTIDX + CDEV_OPT_BATCH_IDX:
-        return set_batch(cd, arg);
+        set_batch(cd, arg);
+        break;
     case VDEV_CTRL_OPTIONS_END:
         open_now(cd);
         break;

@@ -42,30 +42,30 @@ static unsigned severity_bit(const char *word, size_t length)
     return length == 7 && memcmp(word, "warning", 7) == 0 ? 1u << QLV_WARN : 0; /* the spelling of the `log` option */
 }
 
-const char *log_rules_add(struct log_rules *rules, const char *filters, const char *destination)
+void log_rules_add(struct log_rules *rules, const char *option, const char *const *arguments, const struct place *place)
 {
     static const char *const destinations[] = {"stdout", "stderr", "slog", "none"};
     struct log_rule rule = {0, LOG_TO_NONE};
     size_t to = 0;
 
-    for (const char *word = filters;; word += 1) {
+    for (const char *word = arguments[0];; word += 1) {
         size_t length = strcspn(word, ",");
         unsigned bit = severity_bit(word, length);
         if (bit == 0)
-            return filters;
+            configuration_error(place, "%s: '%.*s' is no severity; there are fatal, internal, error, warn, info, debug and verbose",
+                                option, (int)length, word);
         rule.severities |= bit;
         word += length;
         if (*word == '\0')
             break;
     }
-    while (to < 4 && strcmp(destination, destinations[to]) != 0)
+    while (to < 4 && strcmp(arguments[1], destinations[to]) != 0)
         to++;
     if (to == 4)
-        return destination;
+        configuration_error(place, "%s: '%s' is no destination; there are stdout, stderr, slog and none", option, arguments[1]);
     rule.destination = (enum log_destination)to;
     rules->rules = grow(rules->rules, rules->count + 1, sizeof rule);
     rules->rules[rules->count++] = rule;
-    return NULL;
 }
 
 /* --- Lines --------------------------------------------------------------- */

@@ -44,8 +44,8 @@ struct log_rules {
 /* The VM's `logger` lines; the first one replaces the default. */
 extern struct log_rules vm_log_rules;
 
-/* Adds what `FILTER[,FILTER...] DESTINATION` says. NULL, or which word is wrong. */
-const char *log_rules_add(struct log_rules *rules, const char *filters, const char *destination);
+/* Adds what the two arguments of `option`, FILTER[,FILTER...] and DESTINATION, say; a wrong word ends qvm. */
+void log_rules_add(struct log_rules *rules, const char *option, const char *const *arguments, const struct place *place);
 
 /* Text that a VDEV_CTRL_STATUS callback gives to qvm_report(): logged line by line at info level as the vdev's. */
 void report_to(FILE *text); /* not logged but written there, with the vdev's name; NULL: logged */

@@ -23,7 +23,7 @@
 #define LAPIC_PAGE 0xfee00000u
 #define PORTS 0x10000u
 
-enum { WHY_LENGTH = 160 };
+enum { WHY_LENGTH = 512 };
 
 struct space {
     struct gasp_region *regions; /* by address */
@@ -102,20 +102,23 @@ static errno_t check(const struct gasp_region *region, const struct gasp_region 
     uint64_t start = guest->location, last = start + guest->length - 1;
 
     if (guest->length == 0 || last < start || (guest->qst_type == QST_X86_IO && last >= PORTS)) {
-        snprintf(why, WHY_LENGTH, "vdev %s does not fit at %s:0x%" PRIx64, name, in, start);
+        snprintf(why, WHY_LENGTH, "vdev %s does not fit at %s:0x%" PRIx64 " with its length of %" PRIu64 "; give it another loc", name, in,
+                 start, guest->length);
         return EINVAL;
     }
     if (other != NULL) {
-        snprintf(why, WHY_LENGTH, "vdev %s at %s:0x%" PRIx64 " overlaps vdev %s at %s:0x%" PRIx64, name, in, start,
-                 vdev_name(other->vdev), in, other->guest.location);
+        const struct place *place = vdev_place(other->vdev);
+        snprintf(why, WHY_LENGTH, "vdev %s at %s:0x%" PRIx64 " overlaps vdev %s of %s:%d at %s:0x%" PRIx64 "; give one another loc", name,
+                 in, start, vdev_name(other->vdev), place != NULL ? place->file : "qvm", place != NULL ? place->line : 0, in,
+                 other->guest.location);
         return EADDRINUSE;
     }
     if (guest->qst_type == QST_MEMORY && memory_overlap(start, guest->length) != NULL) {
-        snprintf(why, WHY_LENGTH, "vdev %s at mem:0x%" PRIx64 " overlaps the VM's memory", name, start);
+        snprintf(why, WHY_LENGTH, "vdev %s at mem:0x%" PRIx64 " overlaps the VM's memory; give it another loc", name, start);
         return EADDRINUSE;
     }
     if (guest->qst_type == QST_MEMORY && start < LAPIC_PAGE + 0x1000 && last >= LAPIC_PAGE) {
-        snprintf(why, WHY_LENGTH, "vdev %s at mem:0x%" PRIx64 " overlaps the local APIC", name, start);
+        snprintf(why, WHY_LENGTH, "vdev %s at mem:0x%" PRIx64 " overlaps the local APIC; give it another loc", name, start);
         return EADDRINUSE;
     }
     return EOK;

@@ -11,9 +11,11 @@
 #include "diagnostics.h"
 #include "load.h"
 #include "options.h"
+#include "registry.h"
 #include "vdev.h"
+#include "vm.h"
 
-enum { ARGUMENTS_MAX = 2 };
+enum { ARGUMENTS_MAX = 2, NAMES_LENGTH = 512 };
 
 static struct {
     const struct token_list *list;
@@ -37,7 +39,7 @@ static void take_arguments(const struct token *option, int count, const char *ar
     for (int n = 0; n < count; n++) {
         const struct token *token = peek();
         if (token == NULL || token->place.file != option->place.file)
-            configuration_error(place, "the option %s lacks its argument", option->text);
+            configuration_error(place, "the option %s lacks its argument; it takes %d", option->text, count);
         arguments[n] = token->text;
         input.next++;
     }
@@ -77,20 +79,25 @@ static const struct option *context_option(const char *name)
 static void read_context_option(const struct token *token)
 {
     const char *arguments[ARGUMENTS_MAX];
+    char names[NAMES_LENGTH];
 
     if (context.vdev != NULL) {
         int count = vdev_option_arguments(context.vdev, token->text);
-        if (count < 0)
-            configuration_error(&context.place, "vdev %s has no option %s", vdev_name(context.vdev), token->text);
+        if (count < 0) {
+            registry_option_names(context.vdev->v_factory, names, sizeof names);
+            configuration_error(&context.place, "vdev %s has no option %s; it has %s", vdev_name(context.vdev), token->text, names);
+        }
         take_arguments(token, count, arguments, &context.place);
         vdev_option(context.vdev, token->text, arguments);
         return;
     }
     const struct option *option = context_option(token->text);
-    if (option == NULL)
-        configuration_error(&context.place, "%s has no option %s", context.kind->name, token->text);
+    if (option == NULL) {
+        option_names(context.kind->options, names, sizeof names);
+        configuration_error(&context.place, "%s has no option %s; it has %s", context.kind->name, token->text, names);
+    }
     take_arguments(token, option->arguments, arguments, &context.place);
-    option->set(arguments, &context.place);
+    option_apply(option, arguments, &context.place);
 }
 
 /* `initrd load FILE` and its like; true when `token` began one. */
@@ -107,6 +114,14 @@ static bool read_blob(const struct token *token)
     return true;
 }
 
+static void refuse_unknown(const struct token *token)
+{
+    char names[NAMES_LENGTH];
+
+    option_names(vm_options, names, sizeof names);
+    configuration_error(&token->place, "%s is no option of a VM; there are %s, and cpu, vdev and reserve", token->text, names);
+}
+
 static void read_entry(const struct token *token)
 {
     const struct context_kind *kind = context_find(token->text);
@@ -114,20 +129,20 @@ static void read_entry(const struct token *token)
     const char *arguments[ARGUMENTS_MAX];
 
     if (token->quoted)
-        configuration_error(&token->place, "an option was expected, not the string \"%s\"", token->text);
+        configuration_error(&token->place, "an option was expected, not the string \"%s\"; each argument follows its option", token->text);
     if (read_blob(token))
         return;
     if (kind != NULL) {
         open_context(kind, token);
     } else if (option != NULL && context_option(token->text) == NULL) {
         if (strcmp(option->name, "system") == 0 && input.next != 1)
-            configuration_error(&token->place, "system must be the first entry");
+            configuration_error(&token->place, "system must be the first entry; move it there");
         take_arguments(token, option->arguments, arguments, &token->place);
-        option->set(arguments, &token->place);
+        option_apply(option, arguments, &token->place);
     } else if (context.kind != NULL) {
         read_context_option(token);
     } else {
-        configuration_error(&token->place, "%s is no option of a VM", token->text);
+        refuse_unknown(token);
     }
 }
 
@@ -136,6 +151,7 @@ void grammar_read(const struct token_list *list)
     const struct token *token;
 
     input.list = list;
+    vm.place = list->count > 0 ? list->tokens[0].place : (struct place){"qvm", 0};
     while ((token = peek()) != NULL) {
         input.next++;
         read_entry(token);

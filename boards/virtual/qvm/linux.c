@@ -57,8 +57,8 @@ static void check_kernel(const struct load_entry *kernel, struct setup_header *h
     if (!(header->loadflags & LOADED_HIGH))
         configuration_error(&kernel->place, "'%s' is a zImage; build a bzImage", kernel->file);
     if (header->version < PROTOCOL_RSDP)
-        configuration_error(&kernel->place, "'%s' is too old: boot protocol %u.%u, at least 2.14 is needed", kernel->file,
-                            header->version >> 8, header->version & 0xff);
+        configuration_error(&kernel->place, "'%s' is too old: boot protocol %u.%u, and at least 2.14 is needed; load a newer kernel",
+                            kernel->file, header->version >> 8, header->version & 0xff);
 }
 
 static void place_kernel(const struct load_entry *kernel, const struct setup_header *header)
@@ -66,7 +66,7 @@ static void place_kernel(const struct load_entry *kernel, const struct setup_hea
     size_t setup = ((header->setup_sects != 0 ? header->setup_sects : 4) + 1u) * SECTOR;
 
     if (setup >= kernel->size)
-        configuration_error(&kernel->place, "'%s' is cut off", kernel->file);
+        configuration_error(&kernel->place, "'%s' is cut off; copy it again", kernel->file);
     uint64_t size = kernel->size - setup;
     uint64_t needed = header->init_size > size ? header->init_size : size;
     if (acpi_area_start() < KERNEL_AT + needed)
@@ -90,7 +90,7 @@ static void place_initrd(const struct load_entry *kernel, struct setup_header *h
         end = acpi_area_start();
     uint64_t at = initrd->addressed ? initrd->address : (end - initrd->size) & ~(uint64_t)(PAGE - 1);
     if (initrd->size > end || at < KERNEL_AT + header->init_size || at + initrd->size > end)
-        configuration_error(&initrd->place, "no RAM for '%s' behind the kernel '%s'", initrd->file, kernel->file);
+        configuration_error(&initrd->place, "no RAM for '%s' behind the kernel '%s'; add some", initrd->file, kernel->file);
     memcpy(room(at, initrd->size, initrd, "the initrd"), initrd->content, initrd->size);
     header->ramdisk_image = (uint32_t)at;
     header->ramdisk_size = (uint32_t)initrd->size;
@@ -101,7 +101,7 @@ static void place_cmdline(const struct load_entry *kernel, struct setup_header *
     size_t length = strlen(vm.cmdline);
 
     if (length > header->cmdline_size)
-        configuration_error(&kernel->place, "the cmdline has %zu bytes, '%s' takes %u", length, kernel->file,
+        configuration_error(&vm.cmdline_place, "the cmdline has %zu bytes, and '%s' takes %u; shorten it", length, kernel->file,
                             header->cmdline_size);
     memcpy(room(CMDLINE_AT, length + 1, kernel, "the command line"), vm.cmdline, length + 1);
     header->cmd_line_ptr = (uint32_t)CMDLINE_AT;

@@ -6,7 +6,6 @@
  */
 #include "load.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include <qvm/utils.h>
@@ -65,9 +64,9 @@ void load_add(const char *blob, const char *argument, const struct place *place)
     load.addressed = number_split(argument, &load.address, &load.file);
     load.content = read_file(load.file, &load.size);
     if (load.content == NULL)
-        start_error(place, "Unable to open '%s': %s", load.file, strerror(errno));
+        start_error(place, "Unable to open '%s': %s", load.file, read_file_error());
     if (load.size == 0)
-        configuration_error(place, "'%s' is empty", load.file);
+        configuration_error(place, "'%s' is empty; copy it again", load.file);
     if (load.kind == LOAD_ACPI && load.addressed)
         configuration_error(place, "acpi load %s: the tables are placed by qvm; give no address", argument);
     vm.loads = grow(vm.loads, vm.load_count + 1, sizeof *vm.loads);
@@ -103,7 +102,7 @@ void loads_complete(void)
         first = first && load->kind != LOAD_GUEST;
     }
     if (load_find(LOAD_GUEST) == NULL)
-        configuration_error(NULL, "nothing is loaded that could run: load FILE is missing");
+        configuration_error(&vm.place, "nothing is loaded that could run: load FILE is missing");
     refuse_second(LOAD_GUEST, "guest image");
     refuse_second(LOAD_INITRD, "initrd");
 }

@@ -60,11 +60,11 @@ void memory_add(enum memory_kind kind, bool has_start, uint64_t start, uint64_t 
     if (length == 0 || length % PAGE != 0 || block.start % PAGE != 0)
         configuration_error(place, "%s: start and length must be multiples of 4 KiB, and the length not zero", kind_names[kind]);
     if (block.start + length < length || block.start + length > UINT64_C(1) << 40)
-        configuration_error(place, "%s 0x%" PRIx64 ",0x%" PRIx64 " is beyond what a guest can address", kind_names[kind],
-                            block.start, length);
+        configuration_error(place, "%s 0x%" PRIx64 ",0x%" PRIx64 " is beyond the 1 TiB that a guest can address; lower it",
+                            kind_names[kind], block.start, length);
     const struct memory_block *other = memory_overlap(block.start, length);
     if (other != NULL)
-        configuration_error(place, "%s 0x%" PRIx64 ",0x%" PRIx64 " overlaps %s 0x%" PRIx64 ",0x%" PRIx64, kind_names[kind],
+        configuration_error(place, "%s 0x%" PRIx64 ",0x%" PRIx64 " overlaps %s 0x%" PRIx64 ",0x%" PRIx64 "; move one", kind_names[kind],
                             block.start, length, kind_names[other->kind], other->start, other->length);
     if (kind != MEMORY_HOLE && (overlaps(&block, LOCAL_APIC, PAGE) || overlaps(&block, RESERVED, 4 * PAGE)))
         configuration_error(place, "%s 0x%" PRIx64 ",0x%" PRIx64 " overlaps the local APIC or the pages at 0x%" PRIx64

@@ -36,7 +36,7 @@ static uint64_t number(const char *text, const char *option, const struct place 
     uint64_t value;
 
     if (qvm_parse_number(text, &value) != EOK)
-        configuration_error(place, "%s: '%s' is no number", option, text);
+        configuration_error(place, "%s: '%s' is no number; write 12, 0x1f or 64M", option, text);
     return value;
 }
 
@@ -48,7 +48,8 @@ static void set_system(const char *const *arguments, const struct place *place)
     const char *name = arguments[0];
 
     if (name[0] == '\0' || name[0] == '.' || strspn(name, allowed) != strlen(name) || strlen(name) > NAME_MAX_LENGTH)
-        configuration_error(place, "system '%s': letters, digits, '-', '_' and '.' make a name", name);
+        configuration_error(place, "system '%s': up to %d letters, digits, '-', '_' and '.' make a name, and the first is no '.'", name,
+                            NAME_MAX_LENGTH);
     vm.name = name;
 }
 
@@ -104,7 +105,7 @@ static struct cpu_entry *open_cpu_entry(void)
 static void open_cpu(const struct place *place)
 {
     if (vm.cpu_count == CPUS_MAX)
-        configuration_error(place, "a VM has at most %d vCPUs", CPUS_MAX);
+        configuration_error(place, "a VM has at most %d vCPUs; remove this one", CPUS_MAX);
     vm.cpus = grow(vm.cpus, vm.cpu_count + 1, sizeof *vm.cpus);
     vm.cpus[vm.cpu_count++] = (struct cpu_entry){*place, DEFAULT_PRIORITY, 0};
 }
@@ -131,26 +132,14 @@ static void set_cpu_runmask(const char *const *arguments, const struct place *pl
         uint64_t cpu = number(word, "runmask", place);
         release(word);
         if (cpu >= 64 || !CPU_ISSET((int)cpu, &host))
-            configuration_error(place, "runmask %s: this host has no CPU %llu", arguments[0], (unsigned long long)cpu);
+            configuration_error(place, "runmask %s: this host has no CPU %llu; it has %d, and the first is 0", arguments[0],
+                                (unsigned long long)cpu, CPU_COUNT(&host));
         mask |= UINT64_C(1) << cpu;
         at += length;
         if (*at == '\0')
             break;
     }
     open_cpu_entry()->runmask = mask;
-}
-
-/* The kernel knows how to halt for all vCPUs of a VM alike. */
-static void refuse_cpu_variable(const char *const *arguments, const struct place *place)
-{
-    configuration_error(place, "set %s: a vCPU has no variables of its own here; put it before the first cpu, for the whole VM",
-                        arguments[0]);
-}
-
-/* Adaptive partitions are QNX's own. */
-static void refuse_cpu_partition(const char *const *arguments, const struct place *place)
-{
-    configuration_error(place, "cpu partition %s: this host has no partitions; remove it", arguments[0]);
 }
 
 /* --- load, cmdline -------------------------------------------------------- */
@@ -177,7 +166,7 @@ static void set_variable(const char *const *arguments, const struct place *place
     if (strncmp(variable, "host-paddr-gic", 14) == 0 || strcmp(variable, "psci-supported") == 0)
         configuration_error(place, "set %s: that is for ARM VMs; remove it", variable);
     if (strcmp(variable, "exit-on-halt") != 0)
-        configuration_error(place, "set: there is no variable %s; exit-on-halt is one", variable);
+        configuration_error(place, "set: there is no variable %s; exit-on-halt is the only one", variable);
     if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
         configuration_error(place, "set %s: 'on' or 'off' was expected, not '%s'", variable, value);
     vm.exit_on_halt = strcmp(value, "on") == 0;
@@ -191,10 +180,7 @@ static void set_dryrun(const char *const *arguments, const struct place *place)
 
 static void add_logger(const char *const *arguments, const struct place *place)
 {
-    const char *wrong = log_rules_add(&vm_log_rules, arguments[0], arguments[1]);
-
-    if (wrong != NULL)
-        configuration_error(place, "logger: '%s' names no severity or destination", wrong);
+    log_rules_add(&vm_log_rules, "logger", arguments, place);
 }
 
 static void set_unsupported(const char *const *arguments, const struct place *place)
@@ -224,19 +210,13 @@ static void set_tolerance(const char *const *arguments, const struct place *plac
     uint64_t microseconds = number(arguments[0], "tolerance", place);
 
     if (microseconds > 1000000)
-        configuration_error(place, "tolerance %s: at most one second", arguments[0]);
+        configuration_error(place, "tolerance %s: at most 1000000 microseconds were expected", arguments[0]);
     vm.tolerance = (unsigned)microseconds;
 }
 
 static void set_dump(const char *const *arguments, const struct place *place)
 {
     dump_set(arguments[0], place);
-}
-
-static void refuse_safety(const char *const *arguments, const struct place *place)
-{
-    (void)arguments;
-    configuration_error(place, "safety: there are no safety variants of vdevs here; remove it");
 }
 
 static void refuse_pass(const struct place *place)
@@ -247,30 +227,31 @@ static void refuse_pass(const struct place *place)
 /* --- Tables --------------------------------------------------------------- */
 
 const struct option vm_options[] = {
-    {"system", 1, set_system},
-    {"ram", 1, add_ram},
-    {"rom", 1, add_rom},
-    {"load", 1, add_load},
-    {"cmdline", 1, set_cmdline},
-    {"set", 2, set_variable},
-    {"dryrun", 0, set_dryrun},
-    {"logger", 2, add_logger},
-    {"unsupported", 2, set_unsupported},
-    {"tolerance", 1, set_tolerance},
-    {"dump", 1, set_dump},
-    {"safety", 0, refuse_safety},
-    {NULL, 0, NULL},
+    {"system", 1, set_system, NULL},
+    {"ram", 1, add_ram, NULL},
+    {"rom", 1, add_rom, NULL},
+    {"load", 1, add_load, NULL},
+    {"cmdline", 1, set_cmdline, NULL},
+    {"set", 2, set_variable, NULL},
+    {"dryrun", 0, set_dryrun, NULL},
+    {"logger", 2, add_logger, NULL},
+    {"unsupported", 2, set_unsupported, NULL},
+    {"tolerance", 1, set_tolerance, NULL},
+    {"dump", 1, set_dump, NULL},
+    {"safety", 0, NULL, "there are no safety variants of vdevs here; remove it"},
+    {NULL, 0, NULL, NULL},
 };
 
 static const struct option cpu_options[] = {
-    {"sched", 1, set_cpu_sched},
-    {"runmask", 1, set_cpu_runmask},
-    {"partition", 1, refuse_cpu_partition},
-    {"set", 2, refuse_cpu_variable},
-    {NULL, 0, NULL},
+    {"sched", 1, set_cpu_sched, NULL},
+    {"runmask", 1, set_cpu_runmask, NULL},
+    {"partition", 1, NULL, "this host has no partitions; remove it"},
+    /* The kernel knows how to halt for all vCPUs of a VM alike. */
+    {"set", 2, NULL, "a vCPU has no variables of its own here; put it before the first cpu, for the whole VM"},
+    {NULL, 0, NULL, NULL},
 };
 
-static const struct option reserve_options[] = {{"loc", 1, set_reserve_loc}, {NULL, 0, NULL}};
+static const struct option reserve_options[] = {{"loc", 1, set_reserve_loc, NULL}, {NULL, 0, NULL, NULL}};
 
 static const struct context_kind contexts[] = {
     {"cpu", open_cpu, NULL, cpu_options},
@@ -287,6 +268,23 @@ const struct option *option_find(const struct option *table, const char *name)
     return NULL;
 }
 
+void option_apply(const struct option *option, const char *const *arguments, const struct place *place)
+{
+    if (option->set == NULL)
+        configuration_error(place, "%s: %s", option->name, option->refusal);
+    option->set(arguments, place);
+}
+
+void option_names(const struct option *table, char *text, size_t size)
+{
+    size_t length = 0;
+
+    text[0] = '\0';
+    for (; table->name != NULL; table++)
+        if (table->set != NULL && length < size)
+            length += (size_t)snprintf(text + length, size - length, "%s%s", length > 0 ? ", " : "", table->name);
+}
+
 const struct context_kind *context_find(const char *name)
 {
     for (size_t n = 0; n < sizeof contexts / sizeof *contexts; n++)
@@ -299,11 +297,10 @@ void options_complete(void)
 {
     static char unnamed[32];
     size_t count;
-    const struct place *nowhere = NULL;
 
     memory_blocks(&count);
     if (count == 0)
-        configuration_error(nowhere, "the VM has no ram");
+        configuration_error(&vm.place, "the VM has no ram; give it some with ram [START,]LENGTH");
     loads_complete();
     if (vm.cpu_count == 0)
         open_cpu(&(struct place){"qvm", 0});

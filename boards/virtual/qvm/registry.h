@@ -17,5 +17,7 @@ struct vdev_type {
 
 /* The type for `vdev NAME`. What cannot be loaded ends qvm with a configuration error. */
 const struct vdev_type *registry_type(const char *name, const struct place *place);
+/* "hostdev, batch, ..." in `text`: a factory's own options and the common ones it takes. */
+void registry_option_names(const struct vdev_factory *factory, char *text, size_t size);
 
 #endif

@@ -43,7 +43,8 @@ static void refuse_busy(int file, const char *name)
     char pid[16] = "";
     ssize_t length = pread(file, pid, sizeof pid - 1, 0);
 
-    start_error(NULL, "a VM with the name %s is running already (pid %ld)", name, length > 0 ? strtol(pid, NULL, 10) : 0);
+    start_error(NULL, "a VM with the name %s is running already (pid %ld); end it, or take another name", name,
+                length > 0 ? strtol(pid, NULL, 10) : 0);
 }
 
 /* The locked file, or -1 when its former owner removed it between our two steps. */

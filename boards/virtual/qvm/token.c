@@ -7,7 +7,6 @@
 #include "token.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,7 +36,7 @@ static const char *add_string(struct token_list *list, const char *at, const cha
     int began = *line;
 
     if (end == NULL)
-        configuration_error(&(struct place){file, began}, "a string has no closing quote");
+        configuration_error(&(struct place){file, began}, "the string that begins here has no closing quote");
     char *text = copy_text(at, (size_t)(end - at)), *to = text;
     for (const char *from = text; *from != '\0'; from++) {
         *line += *from == '\n';
@@ -79,10 +78,10 @@ void tokens_add_file(struct token_list *list, const char *path)
     char *text = read_file(path, &size);
 
     if (text == NULL)
-        start_error(NULL, "Unable to open '%s': %s", path, strerror(errno));
+        start_error(NULL, "Unable to open '%s': %s", path, read_file_error());
     const char *zero = memchr(text, '\0', size);
     if (zero != NULL)
-        configuration_error(&(struct place){path, 1}, "the file is no text: it holds a zero byte");
+        configuration_error(&(struct place){path, 1}, "the file is no text, for it holds a zero byte; give a VM configuration");
     tokens_add_text(list, text, path);
     release(text);
 }

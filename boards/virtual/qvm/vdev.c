@@ -115,7 +115,8 @@ static void control_or_refuse(struct instance *instance, vdev_ctrl_options_t ctr
     int error = control(instance, ctrl, NULL);
 
     if (error != EOK)
-        configuration_error(&instance->place, "vdev %s refused %s: %s", vdev_name(&instance->vdev), what, strerror(error));
+        configuration_error(&instance->place, "vdev %s refused %s: %s; its documentation says what it needs",
+                            vdev_name(&instance->vdev), what, strerror(error));
 }
 
 /* --- Making one ----------------------------------------------------------- */
@@ -189,15 +190,15 @@ static void set_loc(struct instance *instance, const char *const *arguments)
     uint64_t location;
 
     if (instance->vdev.v_factory->factory_flags & VFF_LOC_NO)
-        configuration_error(&instance->place, "vdev %s takes no loc", instance->type);
+        configuration_error(&instance->place, "vdev %s takes no loc; remove it", instance->type);
     if (strncmp(text, "mem:", 4) == 0 || strncmp(text, "io:", 3) == 0) {
         space = text[0] == 'm' ? QST_MEMORY : QST_X86_IO;
         number = strchr(text, ':') + 1;
     } else if (strncmp(text, "pci:", 4) == 0) {
-        configuration_error(&instance->place, "loc %s: this qvm has no PCI", text);
+        configuration_error(&instance->place, "loc %s: this qvm has no PCI; give [mem:]ADDRESS or [io:]PORT", text);
     }
     if (qvm_parse_number(number, &location) != EOK || (space == QST_X86_IO && location > 0xffff))
-        configuration_error(&instance->place, "loc %s: [mem:|io:]ADDRESS was expected", text);
+        configuration_error(&instance->place, "loc %s: [mem:]ADDRESS was expected, or [io:]PORT up to 0xffff", text);
     block->location = location;
     block->qst_type = space;
 }
@@ -205,7 +206,7 @@ static void set_loc(struct instance *instance, const char *const *arguments)
 static void set_intr(struct instance *instance, const char *const *arguments)
 {
     if (instance->vdev.v_factory->factory_flags & VFF_INTR_NO)
-        configuration_error(&instance->place, "vdev %s takes no intr", instance->type);
+        configuration_error(&instance->place, "vdev %s takes no intr; remove it", instance->type);
     instance->intr = arguments[0];
 }
 
@@ -214,9 +215,9 @@ static void set_name(struct instance *instance, const char *const *arguments)
     const vdev_t *other = vdev_find(arguments[0]);
 
     if (arguments[0][0] == '\0' || arguments[0][0] == '.' || strchr(arguments[0], '/') != NULL)
-        configuration_error(&instance->place, "'%s' is no name for a vdev", arguments[0]);
+        configuration_error(&instance->place, "'%s' is no name for a vdev; take one without '/' that does not begin with '.'", arguments[0]);
     if ((other != NULL && other != &instance->vdev) || strcmp(arguments[0], "apic") == 0)
-        configuration_error(&instance->place, "the name %s is taken by another vdev", arguments[0]);
+        configuration_error(&instance->place, "the name %s is taken by another vdev; take another", arguments[0]);
     if (system_directory_own(arguments[0]))
         configuration_error(&instance->place, "the name %s is qvm's own in /dev/qvm; take another", arguments[0]);
     instance->name = arguments[0];
@@ -236,10 +237,7 @@ static void set_sched(struct instance *instance, const char *const *arguments)
 
 static void set_log(struct instance *instance, const char *const *arguments)
 {
-    const char *wrong = log_rules_add(&instance->log_rules, arguments[0], arguments[1]);
-
-    if (wrong != NULL)
-        configuration_error(&instance->place, "log: '%s' names no severity or destination", wrong);
+    log_rules_add(&instance->log_rules, "log", arguments, &instance->place);
 }
 
 /* Host vectors are those of passed-through interrupts. */
@@ -302,8 +300,8 @@ void vdev_option(vdev_t *vdp, const char *option, const char *const arguments[])
     const char *argument = count > 0 ? arguments[0] : NULL;
     int error = control(instance, VDEV_CTRL_FIRST_OPTIDX + (unsigned)own, argument);
     if (error != EOK)
-        configuration_error(&instance->place, "vdev %s refused the option %s%s%s: %s", instance->type, option,
-                            argument != NULL ? " " : "", argument != NULL ? argument : "", strerror(error));
+        configuration_error(&instance->place, "vdev %s refused the option %s%s%s: %s; its documentation says what it takes",
+                            instance->type, option, argument != NULL ? " " : "", argument != NULL ? argument : "", strerror(error));
 }
 
 /* --- The lifecycle -------------------------------------------------------- */
@@ -321,10 +319,12 @@ static void check_complete(const struct instance *instance)
     if (!(flags & VFF_VDEV_LOC_TYPES) || flags & VFF_LOC_NO)
         return;
     if (vdev->v_block.location == QSL_NO_LOCATION)
-        configuration_error(&instance->place, "vdev %s needs a loc", instance->type);
+        configuration_error(&instance->place, "vdev %s needs loc %s", instance->type,
+                            flags & VFF_VDEV_MEM ? flags & VFF_VDEV_X86_IO ? "mem:ADDRESS or io:PORT" : "mem:ADDRESS" : "io:PORT");
     if (!(flags & space))
-        configuration_error(&instance->place, "vdev %s cannot be in %s space", instance->type,
-                            vdev->v_block.qst_type == QST_MEMORY ? "memory" : "port");
+        configuration_error(&instance->place, "vdev %s cannot be in %s space; its loc is %s", instance->type,
+                            vdev->v_block.qst_type == QST_MEMORY ? "memory" : "port",
+                            vdev->v_block.qst_type == QST_MEMORY ? "io:PORT" : "mem:ADDRESS");
 }
 
 static void assign(struct instance *instance)

@@ -32,6 +32,7 @@ struct load_entry {
 enum unsupported_action { UNSUPPORTED_ABORT, UNSUPPORTED_FAIL, UNSUPPORTED_IGNORE };
 
 struct vm {
+    struct place place; /* of the first entry, for what is wrong with the VM as a whole */
     const char *name;
     struct cpu_entry *cpus;
     size_t cpu_count;

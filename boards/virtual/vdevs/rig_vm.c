@@ -123,6 +123,15 @@ static const struct gasp_region *find(qvm_state_types_t space, uint64_t location
     return NULL;
 }
 
+errno_t gasp_region_info(vdev_t *vdp, const struct qvm_state_block *at,
+                         struct gasp_region *region) {
+    (void)vdp;
+    const struct gasp_region *found = find(at->qst_type, at->location, 1);
+    if (!found) return ENOENT;
+    *region = *found;
+    return EOK;
+}
+
 static struct qvm_state_block block(qvm_state_types_t type, uint64_t location, unsigned width) {
     return (struct qvm_state_block){.location = location, .length = width, .qst_type = type};
 }

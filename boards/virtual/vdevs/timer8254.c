@@ -301,6 +301,11 @@ static void assign(vdev_t *vdp) {
         .vdev = vdp,
         .guest = {.location = PORT_B, .length = 1, .qst_type = QST_X86_IO},
     };
+    struct gasp_region taken;
+    if (gasp_region_info(vdp, &port_b.guest, &taken) == EOK)
+        qvm_fatal(QLS_CNF,
+                  "vdev %s wants port 0x61, which vdev %s has; give one loc mem:ADDRESS, or remove it",
+                  vdev_name(vdp), vdev_name(taken.vdev));
     gasp_region_set(vdp, 1, &port_b);
 }
 
