@@ -265,7 +265,7 @@ BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
     "a vdev on what is qvm's own": (
         (*HEAD, "vdev 8259 loc 0x600"),
         65,
-        "vdev power at io:0x600 overlaps vdev 8259 of trial.conf:5 at io:0x600; give one another loc",
+        "[trial.conf:5] vdev 8259 at io:0x600 is where qvm has its own vdev power; give it another loc",
     ),
     "too many processors": ((*HEAD, *["cpu"] * 65), 65, "[trial.conf:69] a VM has at most 64 vCPUs; remove this one"),
     "an option of no reserve": ((*HEAD, "reserve size 3"), 65, "[trial.conf:5] reserve has no option size; it has loc"),

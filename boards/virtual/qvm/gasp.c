@@ -107,10 +107,12 @@ static errno_t check(const struct gasp_region *region, const struct gasp_region 
         return EINVAL;
     }
     if (other != NULL) {
-        const struct place *place = vdev_place(other->vdev);
+        const struct place *place = vdev_place(other->vdev); /* qvm's own come last, so it has one */
+        if (vdev_place(region->vdev) == NULL)
+            configuration_error(place, "vdev %s at %s:0x%" PRIx64 " is where qvm has its own vdev %s; give it another loc",
+                                vdev_name(other->vdev), in, other->guest.location, name);
         snprintf(why, WHY_LENGTH, "vdev %s at %s:0x%" PRIx64 " overlaps vdev %s of %s:%d at %s:0x%" PRIx64 "; give one another loc", name,
-                 in, start, vdev_name(other->vdev), place != NULL ? place->file : "qvm", place != NULL ? place->line : 0, in,
-                 other->guest.location);
+                 in, start, vdev_name(other->vdev), place->file, place->line, in, other->guest.location);
         return EADDRINUSE;
     }
     if (guest->qst_type == QST_MEMORY && memory_overlap(start, guest->length) != NULL) {
