@@ -93,6 +93,37 @@ def test_host_keys_over_a_power_cut(host: Machine, kind: bool) -> None:
         assert host.ssh(public).stdout not in ("", before)
 
 
+SSHD = "/usr/lib/busybox grep -qs '{}' /proc/[0-9]*/cmdline"
+SHOWN = {
+    "date": 'test "$(date +%Y)" = 1970',
+    "dll": "! echo x >/lib/dll/new",
+    "environment": SSHD.format("[S]etEnv=PATH="),
+    "mkdir": "! mkdir /tmp/new",
+    "sftp": f"! {SSHD.format('[S]ubsystem=sftp')}",
+    "stty": "! test -x /bin/stty",
+}
+"""What succeeds on a console where a host is unkind in just this; the tests above ask for the effect, over SSH."""
+
+
+def shown(host: Machine) -> set[str]:
+    """The names of what the host is unkind in, as far as its console knows them, and its bench the keys."""
+    host.console.run(f"until {SSHD.format('[s]bin/sshd')}; do :; done; echo is-up-$?-", rb"is-up-0-\r\n# $")
+    names = {name for name, command in SHOWN.items() if b"is-0-" in host.console.run(f"{command}; echo is-$?-", rb"is-\d-\r\n# $")}
+    beyond = host.console.run(": " + "b" * 400 + "; echo beyond-$((6*7))", rb"(beyond-42|b)\r\n# $")
+    return names | {name for name, seen in (("lines", b"beyond-42" not in beyond), ("keys", not host.endpoints["ssh"]["host_key"])) if seen}
+
+
+@pytest.mark.parametrize("name", unkind.UNKIND)
+def test_each_alone_is_nothing_else(name: str, tmp_path: Path) -> None:
+    """A switch that does more than it says, or only together with another, would hide in the test of all of them."""
+    machine = Machine(tmp_path / "host", "--unkind", name)
+    try:
+        machine.boot()
+        assert shown(machine) == {name}
+    finally:
+        machine.end()
+
+
 def test_a_name_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "boards.virtual.machine", "--name", "x", "--state", str(tmp_path / "x"), "--unkind", "sftp,cold"]
     ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
