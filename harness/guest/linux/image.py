@@ -25,9 +25,13 @@ PROGRAMS = {
     "bin/busybox": ("busybox-static", "bin/busybox"),
     "bin/cksum": ("coreutils", "usr/bin/cksum"),
     "lib64/ld-linux-x86-64.so.2": ("libc6", "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"),
+    "bin/perl": ("perl-base", "usr/bin/perl"),
     "lib/libc.so.6": ("libc6", "lib/x86_64-linux-gnu/libc.so.6"),
+    "lib/libm.so.6": ("libc6", "lib/x86_64-linux-gnu/libm.so.6"),
+    "lib/libcrypt.so.1": ("libcrypt1", "lib/x86_64-linux-gnu/libcrypt.so.1"),
 }
-"""Path in the guest: the package and the path in it. Debian's busybox lacks `cksum`, which the shell on a console needs."""
+"""Path in the guest: the package and the path in it. Debian's busybox lacks `cksum`, which the shell on a console needs, and has nothing
+that asks a driver by ioctl; perl does."""
 MODULES = ("evdev", "button")
 """In the order init loads them: the button's input device needs evdev's node."""
 INIT = Path(__file__).with_name("init.sh")

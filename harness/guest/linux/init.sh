@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # The first process of the Linux guest: brings up what a test needs, then keeps a shell on the console.
-# No file but this one, busybox, cksum and a few of the kernel's own modules is in the guest.
+# No file but this one, busybox, cksum, perl without its modules and a few of the kernel's own modules is in the guest.
 
 /bin/busybox --install -s /bin
 export PATH=/bin HOME=/ TERM=dumb
