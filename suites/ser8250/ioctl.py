@@ -66,7 +66,7 @@ sub hold_break {{ control(0x5427, 0); rest $_[0]; control(0x5428, 0) }}
 sub comes {{ my $set = ""; vec($set, fileno PORT, 1) = 1; select $set, undef, undef, $_[0] }}
 sub receive {{
     my ($size, $wait, $got) = (@_, "");
-    while (length $got < $size && comes $wait) {{ sysread PORT, $got, $size, length $got or last }}
+    while (length $got < $size && comes $wait) {{ sysread PORT, $got, $size - length $got, length $got or last }}
     $got
 }}
 sub say {{ print "@_\n" }}

@@ -1,4 +1,4 @@
-"""The pattern that crosses the bridged port: blocks that number themselves and hold every byte value, 256 KiB of them.
+"""The pattern that crosses the bridged port: blocks that number themselves and hold every byte value.
 
 A lost, doubled, swapped or changed byte moves everything behind it, so the first difference names the byte.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 
 BLOCK = 256
-KIB = int(os.environ.get("HARNESS_KIB", "256"))
-"""How much crosses in a run; `make soak` asks for 1024."""
+ASKED = os.environ.get("HARNESS_KIB", "")
+"""KiB that cross each way; `make soak` asks for 1024."""
+KIB, BOTH_KIB = int(ASKED or 256), int(ASKED or 32)
+"""In one direction, and in both at once."""
 BLOCKS = KIB * 1024 // BLOCK
 SIZE = BLOCK * BLOCKS
 

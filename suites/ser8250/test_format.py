@@ -8,6 +8,7 @@ from fixtures.lines import Line
 from fixtures.marks import claimed, judge, needs, specification
 from fixtures.measure import Judge
 from harness.bench import Bench
+from harness.clock import Deadline
 from harness.guest.linux import LinuxGuest
 from harness.measure import Quantity
 from suites.ser8250.driver import PORT, assert_no_complaint, error_counters, make_raw
@@ -25,6 +26,8 @@ FORMATS = {
 """Data bits, parity, stop bits, and what stty calls them."""
 STREAM = "0123456789abcdef" * 3
 """Three FIFOs full."""
+TOP_BIT_CLEAR = b"\x15\x2a\x55"
+"""In seven bits the eighth is where the stop bit should be."""
 SLOW_BAUD = 110
 TIME_LIMIT = 0.05
 """Allowed relative error of the time a stream takes (UART-014)."""
@@ -154,3 +157,33 @@ def test_a_break_is_one_break(guest: LinuxGuest, line_ser2: Line) -> None:
         line_ser2.write(b"b")
     assert guest.fetch("/tmp/received") == b"a\0b"
     assert error_counters(guest) == "brk:1"
+
+
+@needs("line.settings", "line.rx_errors")
+@claimed("ser8250.rx_errors")
+@specification("UART-038")
+@pytest.mark.parametrize(
+    ("counter", "settings", "sent_as"), [("pe", "cs8 parenb -parodd", (8, "O", 1)), ("fe", "cs7 -parenb", (8, "N", 1))]
+)
+def test_a_wrong_character_is_counted(
+    guest: LinuxGuest, line_ser2: Line, counter: str, settings: str, sent_as: tuple[int, str, int]
+) -> None:
+    """Each character with wrong parity, or with a 0 where the stop bit should be, is one error more in the driver's counter."""
+    make_raw(guest, PORT, *settings.split())
+    guest.must(["rm", "-f", "/tmp/seen"])
+    with guest.background(f"until [ -e /tmp/seen ]; do sleep 0.1; done 3<>{PORT}") as job:
+        job.reading(PORT)
+        line_ser2.follow(None, *sent_as)
+        before = counted(guest, counter)
+        for number, character in enumerate(TOP_BIT_CLEAR, 1):
+            line_ser2.write(bytes([character]))
+            deadline = Deadline.after(guest.command_seconds, "the driver's count")
+            while (found := counted(guest, counter)) < before + number and not deadline.expired:
+                pass
+            assert found == before + number, f"{counter} after {number} wrong characters, from {before} on"
+        guest.must(["touch", "/tmp/seen"])
+
+
+def counted(guest: LinuxGuest, counter: str) -> int:
+    """One of the driver's error counters; it prints none that is 0."""
+    return next((int(word.partition(":")[2]) for word in error_counters(guest).split() if word.startswith(f"{counter}:")), 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from fixtures.marks import claimed, judge, specification
@@ -50,3 +52,13 @@ def test_no_silent_workaround_is_active(guest: LinuxGuest) -> None:
     told = guest.kernel_log("|".join(WORKAROUNDS)).splitlines()
     active = [f"{line} ({meaning})" for line in told for text, meaning in WORKAROUNDS.items() if text in line]
     assert not active, f"the driver works around the device: {'; '.join(active)}"
+
+
+@specification("UART-005", "UART-026")
+def test_no_port_is_refused(guest: LinuxGuest) -> None:
+    """The driver opens every port it found: LSR of none reads 0xff, as where there is no UART."""
+    found = re.findall(r"(ttyS\d) at I/O", guest.kernel_log("ttyS[0-9] at I/O"))
+    assert found, "the driver found no port"
+    for port in found:
+        guest.must(["sh", "-c", f": </dev/{port}"])
+    assert (refused := guest.kernel_log("LSR safety check")) == "", refused
