@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from suites.harness.session import CHECKOUT
@@ -68,11 +69,11 @@ def journal(runs: Path) -> list[dict[str, dict[str, str]]]:
     return [{event["event"]: event["fields"]} for event in map(json.loads, lines)]
 
 
-def board(directory: Path, claims: str) -> Path:
-    """The board made of software with other features and claims."""
+def board(directory: Path, claims: str, feature: str = "line.there") -> Path:
+    """The board made of software with another feature and other claims."""
     text = (CHECKOUT / "boards" / "virtual-x86_64.toml").read_text().partition("[claims]")[0]
     path = directory / "claims.toml"
-    path.write_text(f'features = ["line.there"]\n{text}\n[claims]\n{claims}')
+    path.write_text(f'features = ["{feature}"]\n{text}\n[claims]\n{claims}')
     return path
 
 
@@ -95,7 +96,19 @@ def test_what_becomes_of_a_test_by_feature_and_claim(tmp_path: Path) -> None:
 def test_a_divisor_is_recorded_where_nobody_claims_it(tmp_path: Path) -> None:
     """The suite of a claim that `make run` judges, on a board that leaves it open."""
     board(tmp_path, '"timer8254.port61" = "yes"\n')
-    suite = "suites/ser8250/test_divisor.py"
+    suite = "suites/ser8250/test_divisor.py::test_the_hosts_port_takes_the_guests_rate"
     ended = run("--board=claims", f"--run-directory={tmp_path}/runs", suite, HARNESS_BOARDS=str(tmp_path))
     found = [event["test.verdict"] for event in journal(tmp_path / "runs") if "test.verdict" in event]
     assert [(verdict["verdict"], verdict["sentence"][:15]) for verdict in found] == [("skipped", "recorded: yes: ")], ended.output
+
+
+def test_a_board_that_claims_fast_exits_is_measured(tmp_path: Path) -> None:
+    """Where the board file says that accesses are quick enough to calibrate with, and they are not, the figure decides: *inconclusive*."""
+    board(tmp_path, '"timer8254.port61" = "yes"\n', feature="cpu.fast_exits")
+    suite = "suites/timer8254/test_calibration.py"
+    ended = run("--board=claims", f"--run-directory={tmp_path}/runs", suite, HARNESS_BOARDS=str(tmp_path))
+    assert ended.status == 11, ended.output
+    found = [event["test.verdict"] for event in journal(tmp_path / "runs") if "test.verdict" in event]
+    assert [verdict["verdict"] for verdict in found] == ["inconclusive", "inconclusive"]
+    figures = [re.match(r"an access to a register takes ([\d.]+) µs, too long", verdict["sentence"]) for verdict in found]
+    assert all(figure and float(figure[1]) > 10 for figure in figures), found

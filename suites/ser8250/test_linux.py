@@ -54,7 +54,7 @@ def test_no_silent_workaround_is_active(guest: LinuxGuest) -> None:
     assert not active, f"the driver works around the device: {'; '.join(active)}"
 
 
-@specification("UART-005", "UART-026")
+@specification("UART-026")
 def test_no_port_is_refused(guest: LinuxGuest) -> None:
     """The driver opens every port it found: LSR of none reads 0xff, as where there is no UART."""
     found = re.findall(r"(ttyS\d) at I/O", guest.kernel_log("ttyS[0-9] at I/O"))
