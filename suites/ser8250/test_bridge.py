@@ -112,7 +112,7 @@ def test_both_directions_at_once(guest: LinuxGuest, bench: Bench, line_ser2: Lin
     assert_received(guest, "/tmp/received", expected)
 
 
-@specification("UART-028", "UART-029", "UART-034", "UART-057", "UART-113")
+@specification("UART-028", "UART-029", "UART-034", "UART-113")
 def test_both_directions_at_full_speed(guest: LinuxGuest, line_ser2: Line) -> None:
     """The guest sends back each block while the next one comes in: all of it arrives on either side, without a line error."""
     expected = pattern(BOTH_KIB * 1024 // BLOCK)
