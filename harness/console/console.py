@@ -159,7 +159,9 @@ class Console:
                     raise PortGone(self._note())
                 action(self._port)
             except PortGone as reason:
-                raise WriteStalled(f"the settings of console {self.name} cannot be changed: {reason}", "check its port") from None
+                raise WriteStalled(
+                    f"the settings of console {self.name} cannot be changed: {reason}", "check its port, and what the board file says of it"
+                ) from None
 
     def _hand_over(self, piece: bytes, deadline: Deadline) -> None:
         while piece:

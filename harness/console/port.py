@@ -83,21 +83,22 @@ class Port:
         """Sets the speed and the format, as far as the device knows such a thing; a pty takes the speed only. Raises `PortGone`."""
         try:
             self._serial.apply_settings({"baudrate": baud, "bytesize": data_bits, "parity": parity, "stopbits": stop_bits})
-        except (OSError, ValueError) as error:
-            raise PortGone(str(error)) from error
+        except (OSError, ValueError, termios.error) as error:  # the last is no OSError, and looks like one
+            what = error.args[-1] if error.args else error
+            raise PortGone(f"it does not take {data_bits}{parity}{stop_bits:g} at {baud} bit/s: {what}") from error
 
     def request_to_send(self, on: bool) -> None:
         """Drives RTS. Raises `PortGone`."""
         try:
             self._serial.rts = on
-        except OSError as error:
+        except (OSError, termios.error) as error:
             raise PortGone(str(error)) from error
 
     def send_break(self, seconds: float) -> None:
         """Holds the line in break for some seconds. Raises `PortGone`."""
         try:
             self._serial.send_break(seconds)
-        except OSError as error:
+        except (OSError, termios.error) as error:
             raise PortGone(str(error)) from error
 
     def interrupt(self) -> None:
@@ -123,6 +124,8 @@ class Port:
             return serial.serial_for_url(url, baudrate=baud, timeout=_FALLBACK_WAIT, exclusive=True)
         except ValueError as error:
             raise UseError(f"console {self._name}: {url} is no port: {error}", "mend its url or baud in the board file") from None
+        except termios.error as error:
+            raise self._refusal(OSError(*error.args)) from None
         except OSError as error:
             raise self._refusal(error) from None
 

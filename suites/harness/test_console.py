@@ -342,3 +342,13 @@ def test_a_closed_port_takes_no_settings(console: Console) -> None:
     console.close()
     with pytest.raises(ConsoleDead, match="was closed"):
         console.configure(9600)
+
+
+def test_settings_a_port_does_not_take_are_a_sentence(console: Console) -> None:
+    """A pty knows no parity, and says so by an exception of its own kind: the bench is wrong, not what is under test."""
+    with pytest.raises(WriteStalled) as caught:
+        console.configure(9600, 7, "E", 2)
+    assert str(caught.value) == (
+        f"the settings of console {console.name} cannot be changed: it does not take 7E2 at 9600 bit/s: Invalid argument; "
+        "check its port, and what the board file says of it"
+    )
