@@ -107,13 +107,14 @@ def _needs_bench(item: pytest.Item) -> bool:
 
 def _begin(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Everything that can refuse a run without touching the bench; then the plan is written."""
-    from harness import lease
+    from harness import lease, power
     from harness.bench import Plan, check_route
     from harness.evidence import Run
     from harness.report import allure, terminal
 
     plan = Plan.read(_board_name(config), config.getoption("--vdevs"), config.getoption("--vdev-option"))
     plan.board.require_bench()
+    power.check(plan.board)
     check_route(plan.board, ssh=not config.getoption("--no-ssh"))
     with lease.take(plan.board.name, "a run that begins", directory=plan.board.lock_directory):
         pass  # a bench that is taken refuses the run before there is anything of it; `Bench.open` takes it for good

@@ -20,6 +20,7 @@ import msgspec
 
 from harness.boardfile.places import bench_directories, board_directory, label_of
 from harness.boardfile.schema import Board, Tables
+from harness.boardfile.sense import check_sense
 from harness.boardfile.validate import BadBoardFile, check, check_complete, suggestion
 from harness.errors import UseError
 
@@ -164,7 +165,9 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _board(name: str, tables: dict[str, Any], files: tuple[str, ...]) -> Board:
     check_complete(Tables, tables, files[0])
-    return msgspec.convert({**tables, "name": name, "files": files}, Board)
+    board = msgspec.convert({**tables, "name": name, "files": files}, Board)
+    check_sense(board)
+    return board
 
 
 def _tables(path: Path) -> dict[str, Any]:

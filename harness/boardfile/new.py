@@ -45,7 +45,8 @@ extends = "{type}"
 # identity = "~/.ssh/id_bench"  # without it: what your ssh configuration says
 # host_key = "ssh-ed25519 AAAA" # the only key to accept; leave it out where keys change with every boot
 
-# Which board of this type it is: a command that only reads, and what only this board answers. Nothing is written to another one.
+# Which board of this type it is: a command that only reads, and what only this board answers; both, or neither. Nothing is written to
+# another one.
 [identity]
 # command = ["ifconfig", "genet0"]
 # answer = "MAC ADDRESS"

@@ -21,6 +21,15 @@ DRIVERS: dict[str, Callable[[Board, Events], PowerSwitch]] = {"scpi": ScpiSwitch
 """What `power.driver` may say."""
 
 
+def check(board: Board) -> None:
+    """Raises `UseError` for a driver that is not there and for a bench file that does not say where the switch is: before a run begins.
+
+    A board that is launched says so then.
+    """
+    if board.power.driver and not (board.launch and board.power.driver in DRIVERS):
+        switch(board, Events())
+
+
 def switch(board: Board, events: Events) -> PowerSwitch:
     """The switch a board file names; nothing is touched yet. Raises `UseError` for a driver that is not there."""
     name = board.power.driver
@@ -29,4 +38,4 @@ def switch(board: Board, events: Events) -> PowerSwitch:
     return DRIVERS[name](board, events)
 
 
-__all__ = ["DRIVERS", "NotAvailable", "PowerFault", "PowerSwitch", "ScpiSwitch", "State", "switch"]
+__all__ = ["DRIVERS", "NotAvailable", "PowerFault", "PowerSwitch", "ScpiSwitch", "State", "check", "switch"]

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from harness import boardfile
-from harness.boardfile import Board
+from harness.boardfile import Board, sense
 from harness.errors import UseError
 
 TYPE = """
@@ -162,6 +162,57 @@ def test_a_mistake_is_named_with_file_key_and_next_step(types: Write, text: str,
     said = refused("pc")
     assert said.startswith(f"{path}{sentence}")
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[identity]\ncommand = ['id']", "identity.command decides nothing without identity.answer; add answer, or take command out"),
+        ("[identity]\nanswer = 'one'", "identity.answer decides nothing without identity.command; add command, or take answer out"),
+        ("[identity]\ncommand = ['id']\nanswer = ''", "identity.command decides nothing without identity.answer"),
+        (f"[identity]\ncommand = ['id', '{'x' * 150}']\nanswer = 'one'", "identity.command is more than a console takes in a line"),
+        ("[host]\nscratch = 'relative'", "host.scratch 'relative' is no place of its own; name a directory from the root"),
+        ("[host]\nscratch = '/'", "host.scratch '/' is no place of its own"),
+        ("[host]\nstore = '/data/..'", "host.store '/data/..' is no place of its own"),
+        ("[power]\nchannel = 2\nreset_channel = 2", "power.reset_channel 2 is the channel that switches the board; give the relay's"),
+    ],
+)
+def test_a_mistake_of_sense_is_named_in_the_bench_file(types: Write, benches: Write, text: str, sentence: str) -> None:
+    types("pc", TYPE)
+    path = benches("desk", f"extends = 'pc'\n{text}")
+    assert refused("desk").startswith(f"{path}: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"line.rx_errors"', '"line.rx_error"', "features has no 'line.rx_error'; did you mean line.rx_errors?"),
+        ('"line.rx_errors"', '"line.zzzzzzzzzz"', "features has no 'line.zzzzzzzzzz'; known here: cpu.fast_exits, "),
+        ('"timer8254.port61"', '"timer8254.port_61"', "claims has no 'timer8254.port_61'; did you mean timer8254.port61?"),
+    ],
+)
+def test_a_name_that_means_nothing_is_refused(types: Write, old: str, new: str, sentence: str) -> None:
+    path = types("pc", TYPE.replace(old, new))
+    assert refused("pc").startswith(f"{path}: {sentence}")
+
+
+def test_names_of_other_suites_are_theirs(types: Write) -> None:
+    types("pc", TYPE.replace('"line.rx_errors"', '"crane.hook"').replace('"timer8254.port61"', '"mine.works"'))
+    board = boardfile.load("pc")
+    assert board.has("crane.hook")
+    assert board.claim("mine.works") == "yes"
+
+
+def test_what_the_suites_ask_for_is_known_and_written_down() -> None:
+    root = boardfile.checkout()
+    suites = "".join(path.read_text() for path in (root / "suites").rglob("*.py") if path.parent.name != "harness")
+    readme = (root / "boards" / "README.md").read_text()
+    features = {name for found in re.findall(r"needs\((.*?)\)|has\((.*?)\)", suites) for name in re.findall(r'"([^"]+)"', "".join(found))}
+    assert features <= set(sense.FEATURES)
+    assert set(re.findall(r"^\| `([a-z0-9_]+\.[a-z0-9_]+)` \|", readme, re.MULTILINE)) >= set(sense.FEATURES)
+    assert set(re.findall(r'claimed\("([^"]+)"\)', suites)) <= set(sense.CLAIMS)
+    real = [boardfile.read(found) for found in boardfile.known_boards() if found.kind == "type"]
+    assert {claim for board in real for claim in board.claims} == set(sense.CLAIMS)
 
 
 def test_a_file_of_the_checkout_is_named_from_its_root() -> None:

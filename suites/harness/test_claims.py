@@ -39,11 +39,11 @@ def test_unknown_on_a_broken_bench(bench):
     from harness.errors import BenchError
     raise BenchError("the cable is out", "plug it in")
 
-@needs("line.there")
+@needs("dev.there")
 def test_has_the_feature(bench):
     pass
 
-@needs("line.there", "line.missing")
+@needs("dev.there", "dev.missing")
 def test_lacks_a_feature(bench):
     raise AssertionError("must not run")
 
@@ -59,7 +59,7 @@ EXPECTED = {
     "test_unknown_and_wrong": ("skipped", "recorded: no: It has the register. read 0xff"),
     "test_unknown_on_a_broken_bench": ("infra", "the cable is out; plug it in"),
     "test_has_the_feature": ("passed", ""),
-    "test_lacks_a_feature": ("skipped", "claims has no line.missing: `features` of {board} does not name it"),
+    "test_lacks_a_feature": ("skipped", "claims has no dev.missing: `features` of {board} does not name it"),
     "test_an_answer": ("skipped", "recorded: one / two"),
 }
 
@@ -69,7 +69,7 @@ def journal(runs: Path) -> list[dict[str, dict[str, str]]]:
     return [{event["event"]: event["fields"]} for event in map(json.loads, lines)]
 
 
-def board(directory: Path, claims: str, feature: str = "line.there") -> Path:
+def board(directory: Path, claims: str, feature: str = "dev.there") -> Path:
     """The board made of software with another feature and other claims."""
     text = (CHECKOUT / "boards" / "virtual-x86_64.toml").read_text().partition("[claims]")[0]
     path = directory / "claims.toml"

@@ -44,6 +44,18 @@ def test_a_typo_in_a_board_file_names_file_and_key(tmp_path: Path) -> None:
     assert "mine.toml: power.drvier is unknown; did you mean driver?" in sentence
 
 
+@pytest.mark.parametrize(
+    ("power", "sentence"),
+    [
+        ('driver = "scip"', "desk.toml: power.driver 'scip' is unknown; did you mean scpi?"),
+        ('driver = "scpi"', "desk.toml: power.resource is missing; add the VISA resource of the bench supply"),
+    ],
+)
+def test_a_switch_that_cannot_be_is_told_before_the_run(power: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "desk.toml").write_text(f'extends = "x86_64-pc"\n[console.host]\nurl = "/dev/null"\n[power]\n{power}\n')
+    assert sentence in refused("--board=desk", HARNESS_BENCHES=str(tmp_path))
+
+
 def test_a_real_board_without_a_bench_file_says_how_to_write_one() -> None:
     begin = time.monotonic()
     sentence = refused("--board=rpi4")
