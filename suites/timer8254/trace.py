@@ -32,6 +32,6 @@ def tracing(guest: LinuxGuest, events: Sequence[str] = (), *, clock: str = "loca
 
 
 def read_trace(guest: LinuxGuest, program: str, **variables: object) -> list[str]:
-    """The words an awk program makes of the trace."""
+    """The words an awk program makes of the trace: tens of thousands of lines, and nothing else a guest does here takes as long."""
     given = [word for name, value in variables.items() for word in ("-v", f"{name}={value}")]
-    return guest.must(["awk", *given, program, TRACE]).text.split()
+    return guest.must(["awk", *given, program, TRACE], timeout=4 * guest.command_seconds).text.split()
