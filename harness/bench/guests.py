@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from harness.bench.bench import Bench
 from harness.bench.plan import VdevOption
 from harness.boardfile import Phase
@@ -18,7 +20,7 @@ from harness.guest import linux
 from harness.guest.linux import LinuxGuest
 from harness.guest.store import GuestStore
 from harness.vdev import Deployment
-from harness.vm import Configuration, DryrunResult, Ending, Qvm, add_option, linux_configuration, with_base_options
+from harness.vm import Configuration, DryrunResult, Ending, Qvm, Vdev, add_option, linux_configuration, with_base_options
 from harness.vm.status import CONFIGURATION_FAILED, NORMAL
 
 QUIET = ("loglevel=4",)
@@ -32,6 +34,7 @@ class Recipe(NamedTuple):
     without: tuple[str, ...] = ()
     kernel: str = linux.STABLE
     ports: tuple[str, ...] | None = None
+    further: tuple[Vdev, ...] = ()
 
 
 PLAIN = Recipe()
@@ -76,6 +79,7 @@ class LinuxGuests:
         )
         for option in self._options:
             configuration = add_option(configuration, option.vdev, option.option, option.value)
+        configuration = msgspec.structs.replace(configuration, vdevs=(*configuration.vdevs, *recipe.further))
         return with_base_options(configuration, board.vm.base_options)
 
     def dryrun(self) -> DryrunResult:
@@ -95,13 +99,14 @@ class LinuxGuests:
         without: Sequence[str] = (),
         kernel: str = linux.STABLE,
         ports: Sequence[str] | None = None,
+        further: Sequence[Vdev] = (),
     ) -> LinuxGuest:
         """A guest with its shell, booted with these words on its command line, or the one that runs with them already.
 
         `without` takes words off the documented command line; `kernel` is what `linux.build` takes; `ports` are the `hostdev` of ttyS1
-        to ttyS3, by default the board's first free line.
+        to ttyS3, by default the board's first free line; `further` vdevs come behind those of the documented VM.
         """
-        recipe = Recipe(tuple(arguments), tuple(without), kernel, None if ports is None else tuple(ports))
+        recipe = Recipe(tuple(arguments), tuple(without), kernel, None if ports is None else tuple(ports), tuple(further))
         vm = self._present_vm()
         if vm is not None and vm.running and self._guest is not None and self._recipe == recipe:
             return self._guest

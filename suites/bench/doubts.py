@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from harness.bench import Bench
 from harness.clock import Deadline
 from harness.host.process import HostProcess
-from harness.vdev import Deployment
+from harness.vdev import Deployment, VdevFile
 from harness.vm import status
 from harness.vm.qvm import READY
 
@@ -78,9 +78,12 @@ class Doubts:
             bench.host.run(["sh", "-c", 'cat >"$1/spin"', "sh", deployment.directory], input=SPIN)
             self._documented = [line.format(directory=deployment.directory) for line in ARM_VM]
 
-    def dryrun(self, lines: Sequence[str] = (), without: str = "") -> Said:
-        """What `qvm @FILE dryrun` says of the documented VM with these lines added, and the vdevs of one type left out."""
-        path, text = self._file(lines, without)
+    def dryrun(self, lines: Sequence[str] = (), without: str = "", first: Sequence[str] = ()) -> Said:
+        """What `qvm @FILE dryrun` says of the documented VM with these lines added, and the vdevs of one type left out.
+
+        `first` come right behind `system`, where no context is open yet.
+        """
+        path, text = self._file(lines, without, first)
         board = self._bench.board
         seconds = board.seconds("qvm_start")
         argv = ["sh", "-c", DRYRUN, "sh", path, board.host.qvm, str(int(seconds))]
@@ -107,13 +110,17 @@ class Doubts:
     def _system(self) -> str:
         return f"doubt-{self._bench.nonce}-{self._count}"
 
-    def _file(self, lines: Sequence[str], without: str = "") -> tuple[str, bytes]:
+    def add_vdev(self, file: VdevFile) -> None:
+        """Puts one more vdev beside those under test; it goes with them."""
+        self._bench.host.put({file.path: f"{self._deployment.directory}/{file.path.name}"})
+
+    def _file(self, lines: Sequence[str], without: str = "", first: Sequence[str] = ()) -> tuple[str, bytes]:
         """A new file for the host and what is to stand in it."""
         self._count += 1
         documented = "\n".join(self._documented)
         if without:
             documented = re.sub(rf"^vdev {re.escape(without)}\b.*\n(?:[ \t].*\n)*", "", documented + "\n", flags=re.MULTILINE)
-        text = "\n".join([f"system {self._system}", documented, *lines]) + "\n"
+        text = "\n".join([f"system {self._system}", *first, documented, *lines]) + "\n"
         return f"{self._deployment.directory}/{self._system}.qvmconf", text.encode()
 
     def _launch(self, lines: Sequence[str]) -> HostProcess:
