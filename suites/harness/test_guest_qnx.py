@@ -1,21 +1,29 @@
-"""The QNX guest: its boot text and its tools' output, from logs written after the documented texts; a real ksh is behind the prompt."""
+"""The QNX guest, and the suite of one: boot text and tools' output from logs written after the documented texts, on a pty.
+
+A real ksh is behind the prompt. What its tools print is recorded, but `date`, which goes on by a step each time it is asked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fixtures.measure import decide
 from harness.clock import Deadline
 from harness.console import Console
-from harness.errors import DeviceError
+from harness.errors import DeviceError, Inconclusive
 from harness.events import Events
 from harness.guest.qnx import QnxGuest, Thread, parse_pidin
 from harness.guest.vm import GuestCommandFailed, GuestNotUp
+from harness.measure import Measurement, Quantity
 from harness.vm import Ending
 from suites.harness.relay import shell
+from suites.qnx import clock
+from suites.qnx import test_guest as suite
 
 RECORDED = Path(__file__).with_name("recorded")
 BOOT = RECORDED / "qnx-8.0-guest-boot.log"
@@ -72,7 +80,11 @@ def test_a_guest_is_up_at_its_prompt(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("says", "sentence"),
-    [("sleep 60", "it printed no greeting"), (f"cat {BOOT}; sleep 60", "it greeted, and its prompt .* did not come")],
+    [
+        ("sleep 60", r"the guest qnx-1 was not up within 1 s: it printed no greeting \(Welcome to QNX\); look at"),
+        (f"cat {BOOT}; sleep 60", r"was not up within 1 s: it greeted, and its prompt \(\[armv8 guest QNX 8.x guest 1\]% \) did not come"),
+        (f"cat {BOOT}; echo; echo '# '; sleep 60", "it greeted, and its prompt .* did not come"),
+    ],
 )
 def test_a_guest_that_stops_says_how_far_it_got(says: str, sentence: str, tmp_path: Path) -> None:
     with guest(tmp_path, says) as qnx, pytest.raises(GuestNotUp, match=sentence):
@@ -92,3 +104,108 @@ def test_pidin_is_read_by_its_columns() -> None:
     assert threads[4].program == "devc-ser8250"
     assert (threads[5].name, threads[5].state, threads[5].blocked) == ("usr/sbin/my daemon", "NANOSLEEP", "")
     assert parse_pidin("") == []
+
+
+STTY = "name: /dev/ser1, type: serial, +edit, baud=115200"
+"""No document shows what QNX's `stty` prints; the suite asks for nothing but the rate in it."""
+TOOLS = {
+    "pidin": f"cat {RECORDED}/qnx-8.0-pidin.txt",
+    "stty": f"echo '{STTY}'",
+    "sh": '[[ $2 = "stty </dev/ser1" ]] && exec stty; exec /usr/bin/mksh "$@"',
+    "date": 'read -r now <{clock}; echo $((now + {step})) >{clock}; printf "%d.%02d0000000\\n" $((now / 100)) $((now % 100))',
+}
+WHOLE_SECONDS = 'read -r now <{clock}; echo $((now + {step})) >{clock}; printf "%d.N\\n" $((now / 100))'
+
+
+class Paced:
+    """A reference clock by which a question is asked every `pace` seconds, and answered within `bracket` seconds."""
+
+    def __init__(self, pace: float, bracket: float) -> None:
+        self.pace = pace
+        self.bracket = bracket
+        self.reads = 0
+
+    def monotonic(self) -> float:
+        self.reads += 1
+        return self.reads // 2 * self.pace + self.reads % 2 * self.bracket
+
+
+def measured(name: str, quantity: Quantity, **judged: Any) -> None:
+    """As the fixture, without a run to write it down for."""
+    decide(Measurement(name=name, quantity=quantity, **judged))
+
+
+@contextmanager
+def recorded_guest(directory: Path, **tools: str) -> Iterator[QnxGuest]:
+    """A guest that is up, and whose tools print what is recorded, or what a test says."""
+    programs = directory / "tools"
+    programs.mkdir()
+    for name, script in {**TOOLS, **tools}.items():
+        (programs / name).write_text(f"#!/usr/bin/mksh\n{script}\n")
+        (programs / name).chmod(0o755)
+    (directory / "clock").write_text("100000000\n")
+    profile = directory / "profile"
+    profile.write_text(f"PS1='{PROMPT}'\nPATH={programs}:$PATH\n")
+    with guest(directory, f"cat {BOOT}; export ENV={profile}; exec mksh -i") as qnx:
+        qnx.boot(5, 20, 20)
+        yield qnx
+
+
+def date(directory: Path, step: int, script: str = TOOLS["date"]) -> str:
+    """A `date` that goes on by some hundredths of a second each time."""
+    return script.format(clock=directory / "clock", step=step)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clocks here go on by being asked."""
+    monkeypatch.setattr(clock, "INTERVAL", 0.0)
+
+
+def test_a_sound_guest_passes_the_suite_of_one(tmp_path: Path) -> None:
+    with recorded_guest(tmp_path, date=date(tmp_path, 500)) as qnx:
+        suite.test_the_guest_comes_to_its_prompt(qnx)
+        suite.test_the_serial_driver_runs_on_the_ports(qnx)
+        suite.test_the_guests_clock_keeps_time(qnx, Paced(5.0, 0.02), measured)
+
+
+@pytest.mark.parametrize(
+    ("tool", "says", "sentence"),
+    [
+        ("stty", "echo baud=9600", "stty does not say that /dev/ser1, the console, runs at 115200 bit/s: 'baud=9600'"),
+        ("stty", "echo baud=1152000", "runs at 115200 bit/s: 'baud=1152000'"),
+        (
+            "stty",
+            "echo 'stty: No such device' >&2; exit 1",
+            "`sh -c 'stty </dev/ser1'` ended with status 1 in the guest; .*\nstty: No such",
+        ),
+        ("pidin", f"grep -v devc-ser8250 {RECORDED}/qnx-8.0-pidin.txt", r"devc-ser8250 does not run: \['ksh', 'my daemon', 'pidin'"),
+        ("pidin", ":", "pidin lists no thread"),
+    ],
+)
+def test_a_wrong_serial_driver_is_failed(tool: str, says: str, sentence: str, tmp_path: Path) -> None:
+    with recorded_guest(tmp_path, **{tool: says}) as qnx, pytest.raises(AssertionError, match=sentence):
+        suite.test_the_serial_driver_runs_on_the_ports(qnx)
+
+
+HUNDREDTHS, NO_DATE = TOOLS["date"], "echo date: not found"
+
+
+@pytest.mark.parametrize(
+    ("told", "paced", "error", "sentence"),
+    [
+        ((505, HUNDREDTHS), (5.0, 0.02), AssertionError, r"measured 1\.0\d+ s/s, expected 1 ± 0\.0033 s/s, .*: failed"),
+        ((495, HUNDREDTHS), (5.0, 0.02), AssertionError, r"measured 0\.9\d+ s/s, .*: failed"),
+        ((2525, WHOLE_SECONDS), (25.0, 0.02), AssertionError, r"measured 1\.0\d+ s/s, .*: failed"),
+        ((2500, HUNDREDTHS), (25.0, 5.0), Inconclusive, ": inconclusive; measure for longer"),
+        ((0, HUNDREDTHS), (5.0, 0.02), AssertionError, r"the guest's clock stands still: 1000000\.000000000 for 20 s"),
+        ((0, NO_DATE), (5.0, 0.02), AssertionError, "the guest's `date` tells no time: 'date: not found'"),
+    ],
+    ids=["fast", "slow", "fast-in-whole-seconds", "slow-answers", "stopped", "no-date"],
+)
+def test_a_wrong_clock_is_failed(
+    told: tuple[int, str], paced: tuple[float, float], error: type[Exception], sentence: str, tmp_path: Path
+) -> None:
+    """One per cent is noticed either way, also by whole seconds; a console too slow to say so decides nothing."""
+    with recorded_guest(tmp_path, date=date(tmp_path, *told)) as qnx, pytest.raises(error, match=sentence):
+        suite.test_the_guests_clock_keeps_time(qnx, Paced(*paced), measured)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from threading import Event
+import re
 
 from fixtures.marks import judge, specification
 from fixtures.measure import Judge
-from harness.clock import SYSTEM
+from harness.bench import ReferenceClock
 from harness.guest.qnx import QnxGuest, parse_pidin
-from harness.measure import Quantity, Sample, rate_from_counts
+from suites.qnx.clock import CLOCK_LIMIT, measure_clock
 
 pytestmark = judge("drivers")
 
 DRIVER = "devc-ser8250"
-CLOCK_LIMIT = 0.02
-"""Allowed relative error of the guest's clock: what whole seconds over the window can show."""
-WINDOW = 120.0
-"""Seconds."""
-INTERVAL = 5.0
+PORT = "/dev/ser1"
+RATE = 115200
+"""bit/s; the console's, which is that port."""
 
 
 @specification("UART-029", "UART-033")
@@ -29,22 +27,15 @@ def test_the_guest_comes_to_its_prompt(qnx_guest: QnxGuest) -> None:
 
 @specification("UART-050", "UART-057")
 def test_the_serial_driver_runs_on_the_ports(qnx_guest: QnxGuest) -> None:
-    """`devc-ser8250` serves the console and did not end, and `stty` reads its port's settings."""
+    """`devc-ser8250` serves the console and did not end, and `stty` reads the console's own rate from it."""
     threads = parse_pidin(qnx_guest.must(["pidin"]).text)
     assert threads, "pidin lists no thread"
     assert any(thread.program == DRIVER for thread in threads), f"{DRIVER} does not run: {sorted({thread.program for thread in threads})}"
-    assert qnx_guest.must(["sh", "-c", "stty </dev/ser1"]).text.strip(), "stty says nothing of /dev/ser1"
+    said = qnx_guest.must(["sh", "-c", f"stty <{PORT}"]).text.strip()
+    assert re.search(rf"(?<!\d){RATE}(?!\d)", said), f"stty does not say that {PORT}, the console, runs at {RATE} bit/s: {said!r}"
 
 
 @specification("PIT-033", "PIT-034", "PIT-079")
-def test_the_guests_clock_keeps_time(qnx_guest: QnxGuest, measured: Judge) -> None:
-    """The guest's clock, made of the timer's ticks, goes as fast as the lab controller's."""
-    between, samples = Event(), list[Sample]()
-    begin = SYSTEM.monotonic()
-    while SYSTEM.monotonic() - begin < WINDOW:
-        before = SYSTEM.monotonic()
-        seconds = int(qnx_guest.must(["date", "+%s"]).text)
-        samples.append(Sample(before, SYSTEM.monotonic(), seconds))
-        between.wait(INTERVAL)
-    rate = rate_from_counts(samples)
-    measured("timer8254.guest_clock", Quantity(rate.value, rate.uncertainty), unit="s/s", expected=1.0, limit=CLOCK_LIMIT)
+def test_the_guests_clock_keeps_time(qnx_guest: QnxGuest, reference: ReferenceClock, measured: Judge) -> None:
+    """The guest's clock, made of the timer's ticks, goes as fast as the reference clock."""
+    measured("timer8254.guest_clock", measure_clock(qnx_guest, reference), unit="s/s", expected=1.0, limit=CLOCK_LIMIT)
