@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from harness.vdev import defects
+from harness.boardfile import load
+from harness.vdev import build, defects
 from suites.harness.session import CHECKOUT, Ended
 from suites.harness.session import pytest as run
 
 BOARD = "--board=virtual-x86_64"
+DOUBTS = "suites/bench/test_doubts.py"
 BRIDGE = "suites/ser8250/test_bridge.py"
 SENDS = "test_what_the_guest_sends_arrives_unchanged"
 BELOW = "test_characters_below_the_trigger_are_read_in_time"
@@ -60,20 +62,70 @@ def test_a_run_leaves_its_evidence(tmp_path: Path) -> None:
     assert set(vdevs) == {"8259", "ioapic", "ser8250", "timer8254"}
 
 
-def test_the_readmes_first_command_works_as_printed() -> None:
-    """`make run`: everything passes with the reference vdevs, the control of the defects below. Only time may be left undecided."""
+@pytest.fixture(scope="module")
+def first_command() -> tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]:
+    """`make run`, as README.md prints it, and the journal it left."""
     commands = re.search(r"```\n((?:make .*\n)+)```", (CHECKOUT / "README.md").read_text())
     assert commands, "README.md shows no commands"
     first = commands.group(1).splitlines()[0]
     ended = subprocess.run(first.split(), cwd=CHECKOUT, capture_output=True, text=True, timeout=900)
-    verdicts = [event["fields"] for event in journal(CHECKOUT / "build" / "runs") if event["event"] == "test.verdict"]
+    return ended, journal(CHECKOUT / "build" / "runs")
+
+
+def test_the_readmes_first_command_works_as_printed(first_command: tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]) -> None:
+    """`make run`: everything passes with the reference vdevs, the control of the defects below. Only time may be left undecided."""
+    ended, events = first_command
+    verdicts = [event["fields"] for event in events if event["event"] == "test.verdict"]
     skipped = [verdict for verdict in verdicts if verdict["verdict"] == "skipped" and " has no " not in verdict["sentence"]]
     undecided = [verdict for verdict in verdicts if verdict["verdict"] not in ("passed", "skipped")]
     assert len(verdicts) > 60
-    assert {verdict["test"].partition("::")[0] for verdict in skipped} == {"suites/bench/test_doubts.py"}, ended.stdout
+    assert {verdict["test"].partition("::")[0] for verdict in skipped} == {DOUBTS}, ended.stdout
     assert all(verdict["verdict"] == "inconclusive" and TIMED & set(verdict["lines"]) for verdict in undecided), ended.stdout
     # make ends with 2 for whatever pytest ended with
     assert ended.returncode == (2 if undecided else 0), ended.stdout
+
+
+def refused(status: int, words: str) -> str:
+    """An answer that is qvm's refusal: `[FILE:LINE]` goes to its standard error."""
+    return rf"status {status} \(fatal .*\)\nstderr: \[FILE:\d+\] .*{words}"
+
+
+ANSWERS = {
+    "1-timer8254-default-loc": refused(65, "timer8254 at io:0x(40|61) overlaps vdev pit"),
+    "1-timer8254-in-memory": r"status 0 .*\nstdout: Exiting: dryrun complete",
+    "1-port61-taken": refused(65, "overlaps vdev pit at io:0x61"),
+    "1-timer8254-unknown-option": refused(65, "no option no-such-option"),
+    "test_1_whether_port_61_is_there": r"\Ayes: .*\nbit 5 is 0 .*, 1 when it has counted\nbit 4 is 0 and 1 in",
+    "2-no-such-vdev": refused(65, "vdev-no-such-vdev.so"),
+    "2-unknown-option": refused(65, "no option no-such-option"),
+    "2-missing-argument": refused(65, "intr lacks its argument"),
+    "2-missing-loc": refused(65, "8259 needs a loc"),
+    "2-overlap": refused(65, "overlaps vdev pit at io:0x40"),
+    "test_2_another_abi": refused(65, "its ABI is"),
+    "6-fdt-load": refused(65, "fdt load"),
+    "test_6_which_flags_pass_takes": "rw: " + refused(65, "pass"),
+    "test_7_what_a_vm_shows_of_itself": r'(?s) env\n.* pid\n.* state\n.*"system": "doubt-',
+    "test_8_what_the_vdevs_log_on_sigusr1": r"stderr: system (?s:.)*\[vdev ttyS0\] dlr=0x1 lcr=0x0 ier=0x0 mcr=0x0",
+    "test_8_how_deep_ser8250_is": r"\Ayes: IIR is 0xc1 .*\n.* 0x5a, 0xa5\n.* in loopback 0xf0 .* 0x0\w with all off\n0x55 .* as 0x55, .*\n"
+    r".*\nthe divisor, .* as 0x0180\nthe driver: 1: uart:16550A port:000002F8",
+    "test_8_what_the_hosts_port_makes_of_the_divisor": r"\Ayes\n",
+    "8-ser8250-default-loc": refused(65, "ser8250 at io:0x3f8 overlaps vdev ttyS0"),
+    "10-no-such-file": refused(64, "Unable to open '/no/such/file'"),
+    "test_10_an_option_of_no_vm": refused(65, "no-such-option is no option of a VM"),
+    "10-no-such-hostdev": refused(64, "Unable to open '/dev/no-such'"),
+    "test_12_what_a_command_by_ssh_finds": r"LD_LIBRARY_PATH=\s*\Z",
+    "test_14_how_a_guest_knows_its_hypervisor": "in a VM; signature: none",
+    "15-ioapic": refused(65, "a second interrupt controller"),
+}
+"""What the doubts suite is to find here, by the end of a test's name: what boards/virtual/README.md says is ours, and the claims."""
+
+
+@pytest.mark.parametrize("doubt", ANSWERS)
+def test_a_doubt_is_answered_rightly(doubt: str, first_command: tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]) -> None:
+    """Where the truth is known, it is what is recorded."""
+    answers = [event["fields"] for event in first_command[1] if event["event"] == "recorded"]
+    [answer] = [answer for answer in answers if answer["test"].rstrip("]").endswith(doubt)]
+    assert re.search(ANSWERS[doubt], answer["answer"]), answer
 
 
 ALL = pytest.mark.skipif("HARNESS_DEFECTS" not in os.environ, reason="make soak runs all defects")
@@ -172,6 +224,17 @@ def test_what_qvm_refuses_is_shown_in_its_own_words(tmp_path: Path) -> None:
     assert ended.status == 4, ended.output
     assert "nonsense" in ended.output
     assert ".qvmconf:" in ended.output
+
+
+def test_a_watchdogs_bite_is_recorded(tmp_path: Path) -> None:
+    """A guest that starts the IB700 of this suite and never kicks it: the exit status is the one that vdev ends the VM with."""
+    vdevs = tmp_path / "vdevs"
+    shutil.copytree(CHECKOUT / "build" / "virtual" / "vdevs", vdevs)
+    build(Path(__file__).parent / "vdevs" / "wdt-ib700", vdevs, load("virtual-x86_64"))
+    ended = run(BOARD, f"--run-directory={tmp_path}", f"--vdevs={vdevs}", DOUBTS, "-k", "bite")
+    assert ended.status == 0, ended.output
+    answers = [event["fields"]["answer"] for event in journal(tmp_path) if event["event"] == "recorded"]
+    assert answers == ["`vdev wdt-ib700 action terminate`: status 4 (ended by a watchdog)"], ended.output
 
 
 def test_a_run_over_nothing_but_the_console(tmp_path: Path) -> None:
