@@ -98,17 +98,22 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _needs_bench(item: pytest.Item) -> bool:
-    """Whether a test asks for our `bench`, by itself or through another fixture; somebody else's of that name does not count."""
+    return _asks_for(item, "bench", "fixtures.bench")
+
+
+def _asks_for(item: pytest.Item, fixture: str, module: str) -> bool:
+    """Whether a test asks for our fixture, by itself or through another one; somebody else's of that name does not count."""
     if not isinstance(item, pytest.Function):
         return False
-    found = item._fixtureinfo.name2fixturedefs.get("bench", ())
-    return bool(found) and found[-1].func.__module__ == "fixtures.bench"
+    found = item._fixtureinfo.name2fixturedefs.get(fixture, ())
+    return bool(found) and found[-1].func.__module__ == module
 
 
 def _begin(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Everything that can refuse a run without touching the bench; then the plan is written."""
     from harness import lease, power
     from harness.bench import Plan, check_route
+    from harness.bench.qnx import read_image
     from harness.evidence import Run
     from harness.report import allure, terminal
 
@@ -116,6 +121,8 @@ def _begin(config: pytest.Config, items: list[pytest.Item]) -> None:
     plan.board.require_bench()
     power.check(plan.board)
     check_route(plan.board, ssh=not config.getoption("--no-ssh"))
+    if plan.board.guests.qnx and any(_asks_for(item, "qnx_guest", "fixtures.guests") for item in items):
+        read_image(plan.board, plan.board.guests.qnx)
     with lease.take(plan.board.name, "a run that begins", directory=plan.board.lock_directory):
         pass  # a bench that is taken refuses the run before there is anything of it; `Bench.open` takes it for good
     runs = config.getoption("--run-directory")

@@ -16,6 +16,13 @@ from harness.errors import UseError
 
 Seconds = Annotated[float, Meta(gt=0)]
 Positive = Annotated[int, Meta(ge=1)]
+Prompt = Annotated[
+    str, Meta(pattern=r"\A[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*\Z", description="one line with something to see on it")
+]
+Quotable = Annotated[
+    str, Meta(pattern=r'\A[^"\x00-\x1f\x7f]*(?<!\\)\Z', description='one line without quotes (") and no backslash at its end')
+]
+"""What a VM configuration can hold as a string."""
 Claim = Literal["yes", "no", "unknown"]
 Phase = Literal["power", "boot", "shell", "command", "ssh", "transfer", "qvm_start", "guest_boot", "guest_command", "guest_shutdown"]
 
@@ -157,9 +164,9 @@ class QnxImage(Table, frozen=True):
 
     ifs: str
     """The image file system on the lab controller: `~/images/guest-1.ifs`. Its console is /dev/ser1 at 115200."""
-    prompt: str = "# "
+    prompt: Prompt = "# "
     """What its shell prints when it is ready."""
-    cmdline: str = ""
+    cmdline: Quotable = ""
     """The `cmdline` of its VM configuration."""
 
 

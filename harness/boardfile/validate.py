@@ -78,7 +78,10 @@ def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
 
 
 def _expected(kind: Any, message: str) -> str:
-    """What msgspec's message says was expected: `int >= 1`; for an item of a list, of each item."""
+    """What a type says of itself, or msgspec's message says was expected: `int >= 1`; for an item of a list, of each item."""
+    for said in getattr(kind, "__metadata__", ()):
+        if isinstance(said, msgspec.Meta) and said.description:
+            return said.description
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(get_args(kind))
     expected = _MESSAGE.fullmatch(message)

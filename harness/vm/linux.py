@@ -10,6 +10,8 @@ KIB, MIB = 1 << 10, 1 << 20
 
 PIC = "myioapic"
 LOW_MEMORY = 0xA0000
+QNX_RAM = 512 * MIB
+"""Bytes a QNX guest has, from 0 on."""
 PORTS = ((0x3F8, 4), (0x2F8, 3), (0x3E8, 4), (0x2E8, 3))
 """I/O base and interrupt line of a PC's four ports, as a Linux kernel looks for them: two share a line."""
 
@@ -47,7 +49,7 @@ def linux_configuration(
 
 
 def qnx_configuration(
-    system: str, ifs: str, console: str, *, further_ports: Sequence[str] = (), ram: int = 512 * MIB, cmdline: str = ""
+    system: str, ifs: str, console: str, *, further_ports: Sequence[str] = (), ram: int = QNX_RAM, cmdline: str = ""
 ) -> Configuration:
     """The same devices under a QNX guest's image, without the disk and network of the documented QNX example."""
     return Configuration(

@@ -7,6 +7,8 @@ CONFIGURATION_FAILED = frozenset({64, 65})
 """65 is the documented status of a configuration error, 64 was seen for one on 8.0; both mean that no guest was started."""
 NOT_STARTED = frozenset({126, 127})
 """What a shell says of a program that it could not run or did not find."""
+BY_A_VDEV = frozenset({6, *range(32, 64)})
+"""An error of a vdev, and causes that a vdev sets."""
 KILLED = 128 + 9
 """No qvm gets a SIGKILL from the harness."""
 

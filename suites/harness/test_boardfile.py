@@ -141,6 +141,13 @@ def test_the_first_bench_directory_wins(types: Write, benches: Write, tmp_path: 
         ("[timing]\nboot = true", ": timing.boot must be float, not True"),
         ("[board]\narch = 'arm'", ": board.arch must be one of x86_64, aarch64, not 'arm'"),
         ("[host]\ndigest = 'md5sum'", ": host.digest must be one of sha1sum, sha256sum, not 'md5sum'"),
+        ("[guests.qnx]\nifs = 'i'\nprompt = ' '", ": guests.qnx.prompt must be one line with something to see on it, not ' '"),
+        ("[guests.qnx]\nifs = 'i'\nprompt = ''", ": guests.qnx.prompt must be one line with something to see on it, not ''"),
+        ("[guests.qnx]\nifs = 'i'\nprompt = \"a\\nb\"", ": guests.qnx.prompt must be one line with something to see on it, not 'a\\nb'"),
+        (
+            "[guests.qnx]\ncmdline = 'a\"b'",
+            """: guests.qnx.cmdline must be one line without quotes (") and no backslash at its end, not 'a"b'""",
+        ),
         ("[claims]\na = 'maybe'", ": claims.a must be one of yes, no, unknown, not 'maybe'"),
         ("[claims]\na.b = 'yes'", ": claims.a must be one of yes, no, unknown, not a table (a name with a dot in it needs quotes)"),
         ("launch = 'program'", ": launch must be a table, not 'program'"),

@@ -5,6 +5,8 @@ A real ksh is behind the prompt. What its tools print is recorded, but `date`, w
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +19,14 @@ from harness.clock import Deadline
 from harness.console import Console
 from harness.errors import DeviceError, Inconclusive
 from harness.events import Events
-from harness.guest.qnx import QnxGuest, Thread, parse_pidin
+from harness.guest.qnx import BadImage, QnxGuest, Thread, check_image, parse_pidin
 from harness.guest.vm import GuestCommandFailed, GuestNotUp
 from harness.measure import Measurement, Quantity
 from harness.vm import Ending
+from harness.vm.linux import MIB
+from suites.harness.qvm_local import bzimage, elf
 from suites.harness.relay import shell
+from suites.harness.session import pytest as run
 from suites.qnx import clock
 from suites.qnx import test_guest as suite
 
@@ -209,3 +214,84 @@ def test_a_wrong_clock_is_failed(
     """One per cent is noticed either way, also by whole seconds; a console too slow to say so decides nothing."""
     with recorded_guest(tmp_path, date=date(tmp_path, *told)) as qnx, pytest.raises(error, match=sentence):
         suite.test_the_guests_clock_keeps_time(qnx, Paced(*paced), measured)
+
+
+ELF_END = 84 + 16
+"""Bytes of the smallest ELF file of `qvm_local`."""
+IMAGES = {
+    "text": (b"no image, \xc3\xbcberhaupt\n", "holds nothing but text; name the image of a QNX guest"),
+    "empty": (b"", "is empty; name"),
+    "packed": (b"\x1f\x8b\x08\0\0", "is packed by gzip; unpack it"),
+    "kernel": (bzimage(), "is a Linux kernel; name"),
+    "shared": (elf(kind=3), "is an ELF file for a system that runs already, as programs and libraries are; name"),
+    "program": (Path(sys.executable).read_bytes(), "is an ELF file for a system that runs already"),
+    "arm": (elf(machine=183), "is made for EM_AARCH64, and the board is x86_64; name"),
+    "head": (elf()[:20], r"is no complete ELF file \(.*\); name"),
+    "cut": (elf()[:-8], f"ends before its own content, at {ELF_END - 8} of {ELF_END} bytes; name"),
+    "large": (b"\0" * 4001, "has 4001 bytes, and the guest's memory takes 4000; name"),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_what_cannot_be_an_image_is_refused(name: str, tmp_path: Path) -> None:
+    content, sentence = IMAGES[name]
+    file = tmp_path / "guest.ifs"
+    file.write_bytes(content)
+    with pytest.raises(BadImage, match=rf"\Ax.toml: guests.qnx.ifs is {file}, which {sentence}") as refused:
+        check_image(file, "x86_64", 4000 if name == "large" else MIB, "x.toml: guests.qnx.ifs")
+    assert "\n" not in str(refused.value)
+
+
+def test_an_image_that_is_not_there_or_no_file_is_refused(tmp_path: Path) -> None:
+    for path, sentence in ((tmp_path, "is no file; correct it"), (tmp_path / "none", "is not there; correct it")):
+        with pytest.raises(BadImage, match=sentence):
+            check_image(path, "x86_64", MIB, "x.toml: guests.qnx.ifs")
+
+
+@pytest.mark.parametrize("content", [elf(), elf(machine=62), b"\xfa\xf4\0 any bytes"], ids=["elf", "elf-64", "raw"])
+def test_what_may_be_an_image_is_taken(content: bytes, tmp_path: Path) -> None:
+    """Raw bytes have no mark."""
+    (tmp_path / "guest.ifs").write_bytes(content)
+    assert check_image(tmp_path / "guest.ifs", "x86_64", MIB, "x.toml: guests.qnx.ifs") == content
+
+
+def test_what_is_no_image_is_refused_before_the_board_is_on(tmp_path: Path) -> None:
+    image = tmp_path / "guest.ifs"
+    image.write_text("no image\n")
+    (tmp_path / "mine.toml").write_text(f'extends = "virtual-x86_64"\n[guests.qnx]\nifs = "{image}"\n')
+    ended = run("--board=mine", f"--run-directory={tmp_path}/runs", "suites/qnx", HARNESS_BENCHES=str(tmp_path))
+    assert ended.status == 4, ended.output
+    sentence = f"{tmp_path}/mine.toml: guests.qnx.ifs is {image}, which holds nothing but text; name the image of a QNX guest"
+    assert [line for line in ended.output.splitlines() if "ERROR" in line] == [f"ERROR: {sentence}"]
+    assert not (tmp_path / "runs").exists()
+
+
+BOOTS = """
+import pytest
+from pathlib import Path
+from harness.bench.qnx import boot_qnx
+from harness.boardfile import QnxImage
+
+@pytest.mark.parametrize("name", ["ends", "refused"])
+def test_boot(name, bench, deployment, run):
+    image = QnxImage(ifs=str(Path(__file__).with_name(name)))
+    boot_qnx(bench, image, deployment, (), run.directory.vm)
+"""
+
+
+def test_what_only_qvm_sees_is_no_image_blames_no_device(tmp_path: Path) -> None:
+    """*infra*, with the image's name and qvm's own words: a guest that ends before it said a word, a line of `load` that is refused."""
+    (tmp_path / "ends").write_bytes(b"\x0f\x0b\0" * 9)  # ud2, and nobody to take the exception
+    (tmp_path / "refused").write_bytes(elf(entry=0x90000000))
+    (tmp_path / "test_boots.py").write_text(BOOTS)
+    ended = run("--board=virtual-x86_64", f"--run-directory={tmp_path}/runs", str(tmp_path / "test_boots.py"))
+    assert ended.status == 10, ended.output
+    for name, words in (
+        ("ends", r"qvm of qnx-\w+ ended by itself with status 0: .*, before the guest of {image} said a word; see that .*\n.*triple fault"),
+        (
+            "refused",
+            r"qvm refused the configuration of .* with status 65: .*, before the guest of {image} said a word; .*\n.*\[.*:7\] the entry",
+        ),
+    ):
+        assert re.search(words.format(image=tmp_path / name), ended.output), ended.output
+    assert "2 infra" in ended.output
