@@ -50,7 +50,7 @@ CONFIGURATION = [
     ("1-timer8254-in-memory", "timer8254: is a location in memory accepted?", ["vdev timer8254 loc mem:0x1c0c0000 intr {pic}:11"]),
     ("1-timer8254-without-intr", "timer8254: is `intr` needed?", ["vdev timer8254 loc io:0x140"]),
     ("1-timer8254-default-loc", "timer8254: where is it without `loc`?", ["vdev timer8254 intr {pic}:11"]),
-    ("1-timer8254-unknown-option", "timer8254: which options are there?", ["vdev timer8254 loc io:0x140 no-such-option 1"]),
+    ("1-timer8254-unknown-option", "timer8254: which options are there?", ["vdev timer8254 loc io:0x140 intr {pic}:11 no-such-option 1"]),
     (
         "1-port61-taken",
         "timer8254.port61, by option: is a vdev at port 0x61 taken for one in its place?",
