@@ -5,7 +5,7 @@ refused, 3 logger lines, 4 and 5 values and structures of the headers, 6 options
 defaults and depth, 9 a watchdog's exit status, 10 status 64 or 65, 11 `qvm-check` and `use`, 12 what a command by SSH finds, 13 `mkdir`
 in memory, 14 the CPUID signature, 15 options of other vdevs, 16 `vdev vdev-NAME`, 17 and 18 sources out of reach.
 
-What a device does is asked by a stock Linux guest, where the harness has one for the board. Three of the answers decide the claims of a
+What a device does is asked by a stock Linux guest, where the harness has one for the board. Three of the answers decide claims of a
 bench file: their questions begin with the claim's name.
 """
 
@@ -53,7 +53,7 @@ CONFIGURATION = [
     ("1-timer8254-unknown-option", "timer8254: which options are there?", ["vdev timer8254 loc io:0x140 intr {pic}:11 no-such-option 1"]),
     (
         "1-port61-taken",
-        "timer8254.port61, by option: is a vdev at port 0x61 taken for one in its place?",
+        "timer8254: is a vdev at port 0x61 taken for one in its place?",
         ["vdev ser8250 loc io:0x61 intr {pic}:11 hostdev >-"],
     ),
     ("2-no-such-vdev", "a vdev whose .so is not there", ["vdev no-such-vdev"]),
@@ -250,7 +250,7 @@ ELSEWHERE = [
     ("4-values", "the values behind the names of the API are in QNX's headers alone; a vdev that printed them would copy the headers"),
     ("5-structures", "8.0's factory structure and function list are in QNX's headers alone, which nobody opens for this project"),
     ("6-meaning-of-flags", "what a flag of `pass` does shows when a guest drives a device of the host, which the host loses by it"),
-    ("8-line-errors", "parity and framing errors take a sender that makes them (line.rx_errors), and no instrument here is one yet"),
+    ("8-line-errors", "line errors take a bench with line.settings and line.rx_errors, where suites/ser8250/test_format.py asks for them"),
     ("17-boards", "images for TI and Qualcomm boards are not public"),
     ("18-examples", "a source tree nobody here may read is nothing that a board answers"),
 ]

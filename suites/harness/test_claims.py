@@ -6,6 +6,9 @@ import json
 import re
 from pathlib import Path
 
+from harness.boardfile import load
+from harness.boardfile.load import known_boards
+from harness.boardfile.sense import CLAIMS
 from suites.harness.session import CHECKOUT
 from suites.harness.session import pytest as run
 
@@ -112,3 +115,16 @@ def test_a_board_that_claims_fast_exits_is_measured(tmp_path: Path) -> None:
     assert [verdict["verdict"] for verdict in found] == ["inconclusive", "inconclusive"]
     figures = [re.match(r"an access to a register takes ([\d.]+) µs, too long", verdict["sentence"]) for verdict in found]
     assert all(figure and float(figure[1]) > 10 for figure in figures), found
+
+
+BY_A_LINE = {"ser8250.rx_errors"}
+"""Claims that take a bench which can send wrong characters; the tests that carry them record the answer."""
+
+
+def test_every_claim_of_a_board_type_is_judged_and_asked_for() -> None:
+    """A claim that no test carries decides nothing, and one that the doubts suite does not ask by name hardly anybody can decide."""
+    claims = {name for found in known_boards() if found.kind == "type" for name in load(found.name).claims}
+    suites = {path: path.read_text() for path in (CHECKOUT / "suites").glob("[!h]*/test_*.py")}
+    judged = {name for text in suites.values() for name in re.findall(r'claimed\("([\w.]+)"\)', text)}
+    asked = set(re.findall(r'recorded\("(\w+\.\w+): ', suites[CHECKOUT / "suites" / "bench" / "test_doubts.py"]))
+    assert set(CLAIMS) == claims == judged == asked | BY_A_LINE

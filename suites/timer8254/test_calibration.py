@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pytest
 
-from fixtures.marks import judge, needs, specification
+from fixtures.marks import claimed, judge, needs, specification
 from harness.bench import Bench, LinuxGuests
 from harness.errors import Inconclusive
 from harness.guest.linux import LinuxGuest
@@ -45,6 +45,7 @@ def access_seconds(guest: LinuxGuest, bench: Bench) -> float:
     return (took["/proc/tty/driver/serial"] - took["/proc/devices"]) / READS / PORTS
 
 
+@claimed("timer8254.port61")
 @needs("cpu.fast_exits")
 @specification("PIT-031", "PIT-040", "PIT-065", "PIT-068", "PIT-100")
 def test_the_kernel_calibrates_the_tsc_by_the_pit(guest: LinuxGuest, bench: Bench) -> None:
@@ -58,6 +59,7 @@ def test_the_kernel_calibrates_the_tsc_by_the_pit(guest: LinuxGuest, bench: Benc
     refute(guest, bench, LONGEST_ACCESS, log)
 
 
+@claimed("timer8254.port61")
 @needs("cpu.fast_exits")
 @specification("PIT-012", "PIT-065", "PIT-102")
 def test_the_kernel_calibrates_the_tsc_in_the_slow_way(guest: LinuxGuest, bench: Bench) -> None:
