@@ -73,11 +73,12 @@ class Host:
         return result
 
     @_watched
-    def put(self, files: Mapping[Path, str]) -> None:
-        """Copies local files to paths on the host, all in one session. Their directories must be there."""
+    def put(self, files: Mapping[Path, str]) -> str:
+        """Copies local files to paths on the host, all in one session; returns the name of the way. Their directories must be there."""
         size = sum(path.stat().st_size for path in files if path.exists())
         with self._events.step("host.put", files=list(files.values()), bytes=size) as results:
-            results["way"] = self.transport.put(files, self._transfer_seconds)
+            way = results["way"] = self.transport.put(files, self._transfer_seconds)
+        return way
 
     @_watched
     def get(self, files: Mapping[str, Path]) -> None:

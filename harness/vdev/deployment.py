@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,11 +54,21 @@ cd "$private"
 """
 """`sync`, so that cutting the power does not empty what arrived."""
 
-DEPLOY = f'{PREPARE}test $# = 0 || tar -xf - -C "$private"\n{ARRIVED}'
-"""The files come as an archive on standard input: one round trip for all of them."""
+ARCHIVE = "tar over ssh"
+"""The name of the way in `vdev.deploy.end`; each of the others has the one that the host's `put` returns."""
+
+NO_TAR = "refused tar"
+
+DEPLOY = f"""\
+{PREPARE}
+command -v tar >/dev/null || {{ echo "{NO_TAR}"; exit 0; }}
+test $# = 0 || tar -xf - -C "$private"
+{ARRIVED}
+"""
+"""The files come as an archive on standard input: one round trip for all of them. A host without `tar` says so, and is prepared."""
 
 CHECK = f"private=$1 digest=$2\nshift 2\n{ARRIVED}"
-"""Behind `PREPARE` and a copy of each file, where standard input is no way for them."""
+"""Behind `PREPARE` and a copy of each file, where no archive on standard input is a way for them."""
 
 RESTORE = f"""\
 scratch=$1 own=$2 private=$3
@@ -83,7 +93,7 @@ class DeploymentHost(Protocol):
 
     def run(self, argv: Sequence[str], *, timeout: float | None = None, input: bytes | None = None) -> Result: ...
 
-    def put(self, files: Mapping[Path, str]) -> object: ...
+    def put(self, files: Mapping[Path, str]) -> str: ...
 
 
 class DeploymentFailed(BenchError):
@@ -116,15 +126,15 @@ class Deployment:
         """Copies the files to `run-RUN` in the board's scratch directory and checks each copy with the host's own tool.
 
         `run` names this run; further deployments of the same run add `.SOMETHING`. What other runs left there is removed.
-        One round trip, however many files, where a command's input is a quick way (`pipes`). Raises `DeploymentFailed`. However it
-        ends early, the host has been restored, unless it cannot be reached any more; then the next run does it.
+        One round trip, however many files, where a command's input is a quick way (`pipes`) and the host has `tar`; else they go
+        the first way it offers (`Host.put`). Which it was stands in `vdev.deploy.end`. Raises `DeploymentFailed`, or what a copy raises.
+        However it ends early, the host has been restored, unless it cannot be reached any more; then the next run does it.
         """
         directory = f"{_scratch(board.host)}/run-{run}"
         self = cls(host, board.host, tuple(files), run, directory, events or Events())
         with self.events.step("vdev.deploy", directory=directory, vdevs=[file.name for file in files]) as results:
-            results["way"] = "tar over ssh" if host.pipes else "file by file"
             try:
-                self._copy(board.seconds("transfer"))
+                results["way"] = self._copy(board.seconds("transfer"))
             except BaseException:
                 with suppress(BenchError):
                     self.restore()
@@ -155,14 +165,16 @@ class Deployment:
                 "look who else uses the bench; the harness removes its own run-* directories at the next run",
             )
 
-    def _copy(self, seconds: float) -> None:
+    def _copy(self, seconds: float) -> str:
+        """Returns the name of the way the files went."""
         profile, names = self.profile, [file.path.name for file in self.files]
         keep = f"{_scratch(profile)}/run-{self.run.partition('.')[0]}"
         arguments = (_scratch(profile), profile.vdev_directory, self.directory, keep, profile.digest, *names)
         digests: dict[str, str] = {}
         before: list[str] = []
         self._touched = True
-        for line in self._carry(arguments, names, seconds):
+        way, said = self._carry(arguments, names, seconds)
+        for line in said:
             kind, _, rest = line.partition(" ")
             if kind == "stale":
                 self.events.emit("vdev.stale_removed", directory=rest)
@@ -179,15 +191,20 @@ class Deployment:
                     f"the {profile.digest} of {file.path.name} is {arrived} on the host, sent was {sent}",
                     f"check the free space of {profile.scratch} on the host (df) and run again",
                 )
+        return way
 
-    def _carry(self, arguments: Sequence[str], names: Sequence[str], seconds: float) -> Iterator[str]:
-        """What the host says while the files travel, line by line."""
+    def _carry(self, arguments: Sequence[str], names: Sequence[str], seconds: float) -> tuple[str, list[str]]:
+        """The way the files went, and what the host said meanwhile, line by line."""
         if self.host.pipes:
-            yield from self._script(DEPLOY, *arguments, timeout=seconds, input=_archive(self.files))
-            return
-        yield from self._script(PREPARE, *arguments, timeout=seconds)
-        self.host.put({file.path: f"{self.directory}/{file.path.name}" for file in self.files})
-        yield from self._script(CHECK, self.directory, self.profile.digest, *names, timeout=seconds)
+            said = self._script(DEPLOY, *arguments, timeout=seconds, input=_archive(self.files))
+            if NO_TAR not in said:
+                return ARCHIVE, said
+            said.remove(NO_TAR)
+            self.events.emit("host.way_refused", way=ARCHIVE, reason="the host has no tar")
+        else:
+            said = self._script(PREPARE, *arguments, timeout=seconds)
+        way = self.host.put({file.path: f"{self.directory}/{file.path.name}" for file in self.files})
+        return way, [*said, *self._script(CHECK, self.directory, self.profile.digest, *names, timeout=seconds)]
 
     def _script(self, script: str, *arguments: str, timeout: float | None = None, input: bytes | None = None) -> list[str]:
         """Lines that a script printed. Raises `DeploymentFailed` for a status other than 0, with what the host said."""

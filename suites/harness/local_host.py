@@ -12,7 +12,7 @@ from harness.boardfile import Board
 from harness.boardfile.schema import About, HostProfile
 from harness.command import Result
 from harness.events import Events
-from harness.host import Host
+from harness.host import Host, Transport
 
 SIGNAL = re.compile(r"kill -s .* ([A-Z]+)$", re.DOTALL)
 """How `HostProcess` sends one: the name is the script's last argument."""
@@ -74,9 +74,10 @@ class LocalTransport:
 
 
 def board(directory: Path) -> Board:
-    """A board file for this machine whose host keeps everything below a directory."""
+    """A board file for this machine whose host keeps everything below a directory. With the `tools` of `link_tools` it has no others."""
+    bare = (directory / "tools").is_dir()
     profile = HostProfile(
-        path=(str(directory / "bin"), "/usr/sbin", "/usr/bin", "/sbin", "/bin"),
+        path=(str(directory / "bin"), *([str(directory / "tools")] if bare else ("/usr/sbin", "/usr/bin", "/sbin", "/bin"))),
         library_path=("/lib", "/lib/dll"),
         scratch=str(directory / "data" / "harness"),
         vdev_directory=str(directory / "dll"),
@@ -85,7 +86,16 @@ def board(directory: Path) -> Board:
     return Board(name="local", files=(), board=about, host=profile)
 
 
-def host(directory: Path, transport: LocalTransport, events: Events) -> Host:
+def link_tools(directory: Path, *tools: str) -> Path:
+    """Makes `directory / "tools"`, where these programs are and nothing else."""
+    made = directory / "tools"
+    made.mkdir()
+    for tool in tools:
+        (made / tool).symlink_to(shutil.which(tool) or tool)
+    return made
+
+
+def host(directory: Path, transport: Transport, events: Events) -> Host:
     """The host of `board(directory)`. Its `sh` is mksh, as close to QNX's ksh as Debian comes."""
     shell = directory / "bin" / "sh"
     shell.parent.mkdir()

@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from harness.boardfile import Board, Ssh, Timing
+from harness.boardfile import Board, Ssh, Timing, board_directory
 from harness.boardfile.schema import About, HostProfile
 from harness.clock import Deadline
 from harness.command import CommandFailed, CommandTimeout
@@ -22,8 +23,12 @@ from harness.errors import BenchError, UseError
 from harness.events import Event, Events
 from harness.host import ConsoleTransport, Host, ProcessLost, SshTransport
 from harness.ssh import SshConnection
+from harness.vdev import Deployment, collect
+from suites.harness import local_host
+from suites.harness.local_host import link_tools
 from suites.harness.relay import shell
 from suites.harness.ssh_server import serving
+from suites.harness.test_vdev_files import DEPLOYING
 
 PATH = (tempfile.mkdtemp(prefix="harness-test-sh-"), "/usr/bin", "/bin", "/usr/sbin", "/sbin")
 """As on a QNX host, `sh` is its ksh."""
@@ -157,6 +162,37 @@ def test_files_go_the_first_way_the_host_offers(sftp: bool, scp: bool, way: str,
     assert [event.fields.get("way") for event in seen if event.name in ("host.put.end", "host.get.end")] == [way, way, None]
     refused = [event.fields["way"] for event in seen if event.name == "host.way_refused"]
     assert refused == ["sftp", "scp -O"][: ["sftp", "scp -O", "cat over ssh"].index(way)]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "way"),
+    [((), "tar over ssh"), (("tar",), "sftp"), (("tar", "sftp"), "scp -O"), (("tar", "sftp", "scp", "base64"), "cat over ssh")],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value) or "nothing",
+)
+def test_vdevs_go_the_first_way_the_host_offers(lacks: tuple[str, ...], way: str, tmp_path: Path) -> None:
+    """Told in the journal, with why the better ones were left; each arrives whole on each, and the host is left as found."""
+    seen: list[Event] = []
+    events = Events()
+    events.listen(seen.append)
+    tools = [tool for tool in ("tar", "scp", "base64", *DEPLOYING) if tool not in lacks]
+    files = collect(board_directory().parent / "build" / "virtual" / "vdevs")
+    (tmp_path / "dll").mkdir()
+    with serving(tmp_path, sftp="sftp" not in lacks, path=str(link_tools(tmp_path, *tools))) as server:
+        ssh = Ssh(host="127.0.0.1", port=server.port, identity=server.identity, host_key=server.host_key)
+        reached = msgspec.structs.replace(local_host.board(tmp_path), ssh=ssh)
+        connection = SshConnection(reached, Events())
+        connection.connect(Deadline.after(10, "the server"))
+        host = local_host.host(tmp_path, SshTransport(connection, reached.host.path, events), events)
+        deployment = Deployment.install(host, reached, files, run="1", events=events)
+        arrived = {file.name: Path(deployment.path(file.name)).read_bytes() for file in files}
+        deployment.restore()
+        connection.close()
+    assert arrived == {file.name: file.path.read_bytes() for file in files}
+    assert not (tmp_path / "data").exists()
+    assert [event.fields["way"] for event in seen if event.name == "vdev.deploy.end"] == [way]
+    refused = [event.fields["way"] for event in seen if event.name == "host.way_refused"]
+    ways = ["tar over ssh", "sftp", "scp -O", "cat over ssh"]
+    assert refused == ways[: ways.index(way)]
 
 
 def test_files_are_copied_both_ways(host: Host, tmp_path: Path) -> None:
