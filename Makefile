@@ -74,8 +74,8 @@ test: setup
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
 	@$(VENV)/bin/pytest suites/harness
 
-# What is too long for every change: the ends of a run, twenty times; a hundred thousand damaged VM configurations; a MiB
-# through a port each way; five hours of a counter, in minutes; every defect of every vdev.
+# What is too long for every change: every defect of every vdev; a hundred thousand damaged VM configurations; five hours of a
+# counter, in minutes; the ends of a run, at each moment four times; a MiB through a port each way.
 soak: setup
 	@HARNESS_DEFECTS=all $(VENV)/bin/pytest suites/harness/test_runs.py -k defect
 	@HARNESS_FILES=100000 $(VENV)/bin/pytest suites/harness/test_qvm_parser.py
@@ -83,7 +83,7 @@ soak: setup
 	@HARNESS_ROUNDS=4 $(VENV)/bin/pytest suites/harness/test_ends.py
 	@HARNESS_KIB=1024 $(VENV)/bin/pytest --board=$(BOARD) suites/ser8250/test_bridge.py
 
-# Ratios to a bare boot of the same machine and kernel.
+# A run as ratios to a bare boot of the same machine and kernel; a file on a serial line; commands on a noisy one, ours and labgrid's.
 benchmark: setup
 	@$(VENV)/bin/pytest suites/performance -s -q
 
