@@ -1,7 +1,8 @@
 """The verdict of every planned test. A test enters when it is planned and leaves with exactly one verdict.
 
 A broken bench is one cause: the first test that meets an error is *infra* (or *failed*), every later test that meets the very
-same exception again (pytest caches it with the fixture that raised it, and a bench remembers why it is gone) is *blocked* by it.
+same exception again (pytest caches it with the fixture that raised it, and a bench remembers why it is gone) is *blocked* by it. A
+measurement of several tests that allows no decision broke nothing: each of them is *inconclusive*.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from harness.errors import BenchError, HarnessError, unwritable
+from harness.errors import BenchError, HarnessError, Inconclusive, unwritable
 from harness.verdict import SEVERITY, Verdict, is_disk, of_exception, worst
 
 LINE_WORDS = {verdict: verdict.value for verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.SKIPPED)}
@@ -76,7 +77,7 @@ class Outcomes:
         if isinstance(error, BaseExceptionGroup):  # several fixtures failed in one tear-down
             return max((self.classify(phase, one) for one in error.exceptions), key=lambda found: SEVERITY[found[0]])
         sentence = _sentence(error)
-        if self.is_cause(error):
+        if self.is_cause(error) and not isinstance(error, Inconclusive):  # what one measurement left open is open for all it was for
             return Verdict.BLOCKED, sentence
         if phase == "setup" or isinstance(error, BenchError):
             self._causes.append(error)

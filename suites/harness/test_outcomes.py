@@ -57,6 +57,12 @@ def test_the_same_cause_met_again_blocks() -> None:
     assert made.classify("setup", BenchError("console silent"))[0] is Verdict.INFRA
 
 
+def test_a_measurement_that_decides_nothing_blocks_nobody() -> None:
+    made, cause = outcomes("a", "b"), Inconclusive("too slow", "measure again")
+    assert made.classify("setup", cause) == (Verdict.INCONCLUSIVE, "too slow; measure again")
+    assert made.classify("setup", cause) == (Verdict.INCONCLUSIVE, "too slow; measure again")
+
+
 def test_a_known_cause_among_others_blocks() -> None:
     """Several fixtures that end after the host was lost all tell of it."""
     made, cause = outcomes("a", "b"), BenchError("the host is gone")

@@ -25,7 +25,7 @@ SENDS = "test_what_the_guest_sends_arrives_unchanged"
 BELOW = "test_characters_below_the_trigger_are_read_in_time"
 SINGLE_TICKS = "suites/timer8254/test_linux.py::test_no_single_tick_is_lost_or_comes_twice"
 DUPLEX = {"UART-028", "UART-029", "UART-046", "UART-048", "UART-057", "UART-060"}
-TIMED = {"PIT-079", "PIT-095", "PIT-110", "PIT-116", "UART-014", "UART-026", "UART-071"}
+TIMED = {"PIT-033", "PIT-079", "PIT-095", "PIT-110", "PIT-116", "UART-014", "UART-026", "UART-071"}
 """Lines judged by time, or by what a kernel makes of its own boot's timing: a busy machine may leave them undecided."""
 
 
