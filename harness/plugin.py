@@ -133,7 +133,9 @@ def _begin(config: pytest.Config, items: list[pytest.Item]) -> None:
     if reporter:
         for line in terminal.header(plan):
             reporter.write_line(line)
-        config.add_cleanup(run.events.listen(terminal.Progress(config)))
+        progress = terminal.Progress(config)
+        config.add_cleanup(progress.close)
+        config.add_cleanup(run.events.listen(progress))
     if config.pluginmanager.has_plugin("allure_pytest"):
         allure.start(config, run.directory.allure, run.events)
     config.pluginmanager.register(_LeaveSafe())

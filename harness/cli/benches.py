@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -45,9 +47,10 @@ def check(name: Annotated[str, typer.Argument(help="A bench, as `harness bench l
     """Switch a bench on, meet its host on the console and by SSH, say who it is, and switch it off. Writes nothing to the host."""
     from harness.bench import Bench
 
-    bench = Bench(*_session(name))
+    board, events, logs, purpose = _session(name)
+    bench = Bench(board, events, logs, purpose)
     typer.echo(f"{name}: switching it off and on …", err=True)
-    with bench.opened():
+    with _told(events), bench.opened():
         ways = "its console and SSH" if bench.board.ssh.host else "its console"
         typer.echo(f"{name}: {bench.identity} (mode: {bench.mode}), reached by {ways}")
 
@@ -68,15 +71,34 @@ def console(
     if port not in known:
         raise UseError(f"{name} has no port {port}", f"there are {', '.join(known)}")
     typer.echo(f"{name}: taking the bench; {keyboard.ESCAPE_NAME} ends this and switches the board off")
-    with Bench(board, events, logs, purpose).attached() as bench:
+    with ExitStack() as taken:
+        with _told(events):
+            bench = taken.enter_context(Bench(board, events, logs, purpose).attached())
         if port not in bench.consoles:
             raise UseError(f"{board.files[-1]} names no url for {port}", "add it to the bench file")
         keyboard.converse(bench.console(port), begin=0)
         typer.echo(f"\r\n{name}: switching the board off; what was said is in {logs}/{port}.log")
 
 
+@contextmanager
+def _told(events: Events) -> Iterator[None]:
+    """What goes on in a block is told on standard error."""
+    from harness.report.narrator import Narrator
+
+    def say(text: str) -> None:
+        typer.echo(f"  · {text}", err=True)
+
+    narrator = Narrator(say, say)
+    remove = events.listen(narrator)
+    try:
+        yield
+    finally:
+        remove()
+        narrator.close()
+
+
 def _session(name: str) -> tuple[Board, Events, Path, str]:
-    """The board, a stream of events nobody listens to, a place for its logs, and what the lease says we do."""
+    """The board, a stream of events, a place for its logs, and what the lease says we do."""
     import time
 
     from harness import boardfile

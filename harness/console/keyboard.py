@@ -12,7 +12,7 @@ import termios
 import threading
 import tty
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from harness.clock import Deadline
 from harness.console.console import Console
@@ -21,6 +21,8 @@ from harness.errors import UseError
 ESCAPE, ESCAPE_NAME = b"\x1d", "Ctrl-]"
 WRITE_SECONDS = 10.0
 """What the port may take to swallow what was typed."""
+PATIENCE = 1.8
+"""Seconds a console may say nothing at first before the person at the keyboard is told that it is the board who is silent."""
 _CHUNK = 1024
 
 
@@ -63,6 +65,9 @@ def _typed(keyboard: int, viewer: threading.Thread) -> Iterator[bytes]:
 
 def _show(console: Console, begin: int, shown: int, stop: threading.Event) -> None:
     """Ends when told to, or when nobody can see it any more."""
+    if not console.log.wait(begin, PATIENCE, stop.is_set) and not stop.is_set():
+        with suppress(OSError):
+            os.write(shown, f"[{console.name} says nothing yet; {ESCAPE_NAME} ends this]\r\n".encode())
     while not stop.is_set():
         if console.offset == begin:
             console.log.wait(begin, 1.0, stop.is_set)

@@ -1,70 +1,57 @@
-"""What a person at the terminal sees of a run: progress of anything longer than two seconds, and the summary at the end."""
+"""What a person at the terminal sees of a run: what goes on (`narrator`), and the summary at the end."""
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from harness.bench import Plan
-from harness.clock import SYSTEM
 from harness.events import Event
 from harness.evidence import Run
+from harness.report.narrator import Narrator
 from harness.verdict import Verdict
-
-QUIET_SECONDS = 2.0
-"""Nothing may stay silent for longer than this."""
 
 OPTIONS_SHOWN = 10
 """The journal has all of them."""
 
-SPOKEN = {
-    "launch": "starting the board's program",
-    "power.on": "power on",
-    "bench.boot": "waiting for the host's shell",
-    "bench.ssh": "waiting for SSH",
-    "vdev.deploy": "deploying vdevs",
-    "guest.store": "copying guest images to the host",
-    "guest.boot": "booting the guest",
-    "guest.shutdown": "shutting the guest down",
-    "bench.close": "switching the board off",
-}
-"""Phases worth a line, in words."""
-
 
 class Progress:
-    """Prints the end of each spoken phase with its time, and a sign of life during long ones."""
+    """Tells a run on pytest's terminal, past the capture of what tests print."""
 
     def __init__(self, config: pytest.Config) -> None:
+        """Made while nothing is captured: what a thread says goes to where standard output leads now."""
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         assert reporter is not None
         self._reporter: pytest.TerminalReporter = reporter
         self._capture = config.pluginmanager.get_plugin("capturemanager")
+        self._writer = config.get_terminal_writer()
         self._main = threading.main_thread()
-        self._said = 0.0
+        self._terminal = _own_output()
+        self._narrator = Narrator(self._say, self._sign)
 
     def __call__(self, event: Event) -> None:
         if threading.current_thread() is not self._main or self._reporter.verbosity < 0:
             return
-        phase, _, edge = event.name.rpartition(".")
-        if edge == "begin" and phase in SPOKEN:
-            self._say(f"{SPOKEN[phase]} …")
-        elif edge == "end" and phase in SPOKEN:
-            outcome = "failed" if "error" in event.fields else "done"
-            self._say(f"{SPOKEN[phase]}: {outcome} after {event.fields['seconds']:.1f} s")
-        elif event.name == "run.tear_down_failed":
-            self._say(f"leaving the bench failed: {event.fields['error']}")
+        if event.name == "run.tear_down_failed":
+            self._narrator.say(f"leaving the bench failed: {event.fields['error']}")
         elif event.name == "vdev.hosts_own":
-            self._say(_hosts_own(event.fields))
+            self._narrator.say(_hosts_own(event.fields))
         elif event.name == "bench.identity":
-            self._say(f"the host says: {event.fields['uname']} (mode: {event.fields['mode']})")
-        elif event.name == "progress" and event.at - self._said >= QUIET_SECONDS:
-            self._say(str(event.fields["text"]))
+            self._narrator.say(f"the host says: {event.fields['uname']} (mode: {event.fields['mode']})")
+        else:
+            self._narrator(event)
+
+    def close(self) -> None:
+        """After the last event."""
+        self._narrator.close()
+        if self._terminal is not None:
+            os.close(self._terminal)
 
     def _say(self, text: str) -> None:
-        """Writes past the capture of test output."""
-        self._said = SYSTEM.monotonic()
         if self._capture is None:
             self._line(text)
             return
@@ -74,6 +61,22 @@ class Progress:
     def _line(self, text: str) -> None:
         self._reporter.ensure_newline()
         self._reporter.write_line(f"  · {text}", light=True)
+        self._reporter.flush()
+
+    def _sign(self, text: str) -> None:
+        """In another thread pytest's capture must be left alone."""
+        if self._terminal is not None:
+            begun, self._reporter.currentfspath = self._reporter.currentfspath, None
+            line = self._writer.markup(f"  · {text}", light=True)
+            os.write(self._terminal, f"{chr(10) if begun else ''}{line}\n".encode(errors="replace"))
+
+
+def _own_output() -> int | None:
+    """A descriptor of standard output that stays what it is when pytest captures; None where there is none."""
+    try:
+        return os.dup(sys.stdout.fileno())
+    except (OSError, ValueError):
+        return None
 
 
 def header(plan: Plan) -> list[str]:

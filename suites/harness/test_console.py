@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import socket
+import sys
 import termios
 import threading
 import time
@@ -13,6 +14,7 @@ import tty
 from collections.abc import Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -315,8 +317,6 @@ def test_writing_waits_for_the_echo(far: Far, console: Console) -> None:
 
 
 def test_pexpect_reads_and_writes_a_console(far: Far, console: Console) -> None:
-    import pexpect
-
     child = console.as_pexpect(timeout=5)
     child.sendline(b"hi")
     assert os.read(far.descriptor, 1) + os.read(far.descriptor, 1) + os.read(far.descriptor, 1) == b"hi\n"  # pexpect may write it in parts
@@ -329,6 +329,31 @@ def test_pexpect_reads_and_writes_a_console(far: Far, console: Console) -> None:
     console.close()
     with pytest.raises(pexpect.EOF):
         child.expect(b"never")
+
+
+AT_THE_KEYBOARD = """
+import sys
+from pathlib import Path
+from harness.console import Console, keyboard
+from harness.events import Events
+with Console("host", sys.argv[1], 115200, Path(sys.argv[2]), Events()) as console:
+    keyboard.converse(console, begin=0)
+"""
+
+
+def test_a_person_at_a_silent_console_is_told_so(far: Far, tmp_path: Path) -> None:
+    """Once, within two seconds; then everything goes on as on any console."""
+    person = pexpect.spawn(sys.executable, ["-c", AT_THE_KEYBOARD, far.url, str(tmp_path / "log")], timeout=20)
+    person.expect_exact("[host says nothing yet; Ctrl-] ends this]\r\n")
+    far.say(b"hello")
+    person.expect_exact("hello")
+    person.send("x")
+    assert os.read(far.descriptor, 10) == b"x"
+    person.send("\x1d")
+    person.expect(pexpect.EOF)
+    assert b"nothing yet" not in person.before
+    person.close()
+    assert person.exitstatus == 0
 
 
 def test_the_speed_of_a_port_can_be_changed(console: Console, far: Far) -> None:
