@@ -161,7 +161,8 @@ class Refused(Exit):
 
     __module__ = "builtins"  # as above
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, run: Run, sentence: str) -> None:
+        run.refuse(sentence)
         super().__init__(sentence, pytest.ExitCode.USAGE_ERROR)
 
 

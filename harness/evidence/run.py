@@ -46,6 +46,8 @@ class Run:
         self._standstill = Standstill()
         self._still = 0.0
         """Seconds it had stood still when the running test began."""
+        self._refusal = ""
+        """Why the run was asked for wrongly, where only the bench showed it."""
         self.environment: dict[str, str] = {}
         """What the host says of itself, for the reports."""
         self._vdevs: list[dict[str, Any]] = []
@@ -117,7 +119,7 @@ class Run:
             return
         outcome.told = True
         if outcome.verdict is Verdict.NOT_RUN:
-            outcome.sentence = "interrupted" if outcome.begun else "the run ended before it"
+            outcome.sentence = self._refusal or ("interrupted" if outcome.begun else "the run ended before it")
         self.events.emit(
             VERDICT,
             test=test,
@@ -132,6 +134,11 @@ class Run:
         """The bench could not be left in order after the last test, which was interrupted."""
         _, sentence = self.outcomes.classify("teardown", error)
         self.events.emit("run.tear_down_failed", error=sentence)
+
+    def refuse(self, sentence: str) -> None:
+        """The run was asked for wrongly, and ends: every test that was not run says so."""
+        self._refusal = sentence
+        self.events.emit("run.refused", sentence=sentence)
 
     def lacks(self, feature: str) -> None:
         """A test was skipped for want of a feature of the board."""

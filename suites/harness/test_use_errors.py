@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.evidence import read
 from suites.harness.session import CHECKOUT
 from suites.harness.session import pytest as run
 
@@ -151,7 +153,7 @@ def test_workers_are_refused_where_a_bench_is_wanted(tmp_path: Path) -> None:
 
 
 def test_qemu_missing(tmp_path: Path) -> None:
-    """Without QEMU the board cannot be launched."""
+    """Without QEMU the board cannot be launched: every test says why it was not run, and the place of the journal is told."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in [
@@ -172,9 +174,14 @@ def test_qemu_missing(tmp_path: Path) -> None:
         found = shutil.which(name)
         if found:
             (tools / name).symlink_to(found)
-    ended = run("--board=virtual-x86_64", "suites/bench/test_host.py", PATH=str(tools))
+    ended = run("--board=virtual-x86_64", f"--run-directory={tmp_path}", "suites/bench/test_host.py", PATH=str(tools))
     assert ended.status == USE_ERROR, ended.output
-    assert "qemu-system-x86_64 is not installed; run `make setup`" in ended.output
+    said = r"boards\.virtual\.machine: qemu-system-x86_64 is not installed; run `make setup`, which installs it"
+    assert re.search(rf"^not-run +\d+ tests: {said}$", ended.output, re.MULTILINE), ended.output
+    assert re.search(rf"^evidence: {tmp_path}/\S+ \(journal\.jsonl,", ended.output, re.MULTILINE), ended.output
+    assert re.search(rf"^! Refused: {said} !$", ended.output, re.MULTILINE), ended.output
+    refusals = [event for event in read(tmp_path / "latest" / "journal.jsonl") if event.name == "run.refused"]
+    assert [re.fullmatch(said, event.fields["sentence"]) is not None for event in refusals] == [True]
 
 
 def test_a_second_run_says_who_holds_the_bench() -> None:
