@@ -105,14 +105,20 @@ class QvmEnded(DeviceError):
         does = "allocate" if status == exit_status.KILLED else "call, exit() and _exit() among it"
         super().__init__(
             f"qvm of {system} ended by itself with status {status}: {exit_status.meaning(status)}",
-            f"look at its last lines, and at what its vdevs {', '.join(sorted(set(vdevs)))} {does}",
+            f"look at its last lines, and at what its vdevs {_listed(vdevs)} {does}",
             evidence=tail(output) or "qvm printed nothing",
         )
         self.status = status
 
 
 class QvmStuck(DeviceError):
-    """qvm does not get ready, or does not end when its power is cut: a vdev blocks it."""
+    """qvm does not get ready, or does not end when its power is cut: a vdev blocks it, or loops in one of its callbacks.
+
+    `vdevs` are the types it had loaded: no tool of a host says in whose code a thread of qvm is.
+    """
+
+    def __init__(self, what: str, vdevs: Sequence[str], next_step: str, output: str) -> None:
+        super().__init__(f"{what}: one of its vdevs {_listed(vdevs)} blocks it", next_step, evidence=tail(output))
 
 
 class DryrunResult(msgspec.Struct, frozen=True):
@@ -168,6 +174,7 @@ class Qvm:
         check(configuration)
         self.host = host
         self.configuration = configuration
+        self._types = [vdev.type for vdev in configuration.vdevs]
         self.deployment = deployment
         self.program = program
         self.events = events
@@ -300,7 +307,7 @@ class Qvm:
         raise self._stuck(f"qvm of {self.system} did not make {self.directory}", deadline, output)
 
     def _stuck(self, what: str, deadline: Deadline, output: str) -> QvmStuck:
-        return QvmStuck(f"{what} within {deadline.seconds:g} s", "look which vdev blocks", evidence=tail(output))
+        return QvmStuck(f"{what} within {deadline.seconds:g} s", self._types, "look which, by leaving them out one by one", output)
 
     def _check_runnable(self, status: int, process: Process) -> None:
         """The shell's own statuses for a program it could not start are none of qvm's."""
@@ -325,7 +332,7 @@ class Qvm:
         return self._ended_by_itself(status, output)
 
     def _ended_by_itself(self, status: int, output: str) -> QvmEnded:
-        return QvmEnded(self.system, status, output, [vdev.type for vdev in self.configuration.vdevs])
+        return QvmEnded(self.system, status, output, self._types)
 
     def _end(self, process: Process, deadline: Deadline, power_cut: Deadline | None = None) -> Ending:
         """SIGTERM, then SIGQUIT; each only to a process that is still there."""
@@ -348,8 +355,9 @@ class Qvm:
             return Ending(status, "SIGQUIT")
         raise QvmStuck(
             f"qvm of {self.system} (pid {process.pid}) does not end on SIGQUIT",
+            self._types,
             "switch the board off and on; SIGKILL is no way out on QNX",
-            evidence=tail(_text(process)),
+            _text(process),
         )
 
     def _poll(self) -> int | None:
@@ -372,6 +380,10 @@ class Qvm:
                         self.local.with_suffix(suffix).write_bytes(read())
                 except BenchError as reason:
                     self.events.emit("qvm.output_lost", system=self.system, file=f"{self.system}{suffix}", reason=str(reason))
+
+
+def _listed(vdevs: Sequence[str]) -> str:
+    return ", ".join(sorted(set(vdevs))) or "(none is named)"
 
 
 def tail(text: str) -> str:
