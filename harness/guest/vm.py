@@ -38,7 +38,20 @@ class GuestNotUp(DeviceError):
 
 
 class GuestUnresponsive(DeviceError):
-    """The shell of a guest that was up does not answer, or a command in it does not end."""
+    """The shell of a guest that was up does not answer, or a command in it does not end. The sentence says which of the two."""
+
+
+class GuestWaits(DeviceError):
+    """A script in a guest does not end, though the guest answers: it waits for what a device should have brought or taken."""
+
+    def __init__(self, script: str, seconds: float, written: str) -> None:
+        """`written`: lines of a number of bytes and the file they are in."""
+        files = [f"{size} bytes in {file}" for size, _, file in (line.strip().partition(" ") for line in written.splitlines())]
+        super().__init__(
+            f"the guest answers, and `{script[:80]}` in it has not ended after {seconds:g} s"
+            + (f", with {', '.join(files)}" if files else ""),
+            "see whether the device lost what it waits for, or takes nothing from it",
+        )
 
 
 class GuestCommandFailed(DeviceError):
@@ -62,7 +75,8 @@ def answering(vm: Vm, what: str, died: Callable[[], str] = str) -> Iterator[None
         if not isinstance(error, NoShell | NotSeen | ShellNoise | CommandTimeout):
             raise
         end = died()
-        sentence = f"died at {what}: {end}" if end else f"stopped answering at {what}: {error.sentence}"
+        stopped = f"answers, and has not ended {what}" if isinstance(error, CommandTimeout) else f"stopped answering at {what}"
+        sentence = f"died at {what}: {end}" if end else f"{stopped}: {error.sentence}"
         raise GuestUnresponsive(
             f"the guest {vm.system} {sentence}", "look at its last lines, and at the UART", evidence=error.evidence
         ) from error

@@ -15,7 +15,7 @@ from harness.console import Console
 from harness.errors import DeviceError
 from harness.events import Event, Events
 from harness.guest.linux import LinuxGuest, build
-from harness.guest.vm import GuestCommandFailed, GuestNotUp, GuestUnresponsive
+from harness.guest.vm import GuestCommandFailed, GuestNotUp, GuestUnresponsive, GuestWaits
 from harness.vm import Ending
 from harness.vm.linux import BASE_CMDLINE
 
@@ -200,7 +200,10 @@ def test_a_conversation_answers_lines(up: Bench) -> None:
 
 
 def test_an_answer_that_does_not_come_is_the_devices_failure(up: Bench) -> None:
-    with pytest.raises(GuestUnresponsive, match="the answer to 'x'"), up.guest.conversation("read -r line; read -r line", end="") as ask:
+    with (
+        pytest.raises(GuestUnresponsive, match="the answer to 'x'"),
+        up.guest.conversation("read -r line; read -r line", end="") as ask,
+    ):
         ask("x", b"never", Deadline.after(0.5, "an answer"))
     assert up.guest.run(["true"]).status == 0
 
@@ -258,9 +261,23 @@ def test_the_power_button_switches_the_guest_off(bench: Bench) -> None:
         guest.run(["true"], 0.5)
 
 
+def test_a_script_that_waits_for_lost_bytes_says_how_far_it_came(up: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended, and the guest is there afterwards."""
+    monkeypatch.setattr(up.guest, "command_seconds", 1.5)
+    up.guest.must(["mkfifo", "/tmp/lossy"])
+    with (
+        pytest.raises(
+            GuestWaits, match=r"the guest answers, and `exec .*` in it has not ended after 1\.5 s, with 4 bytes in /tmp/came; see"
+        ),
+        up.guest.background("exec 3<>/tmp/lossy; dd bs=1 count=5 <&3 >/tmp/came"),
+    ):
+        up.guest.must(["sh", "-c", "printf lost >/tmp/lossy"])
+    assert "count=5" not in up.guest.run(["ps"], 10).text
+
+
 def test_a_command_that_does_not_end_is_the_devices_failure(up: Bench) -> None:
     """It is interrupted, and the guest is there afterwards."""
-    with pytest.raises(GuestUnresponsive, match="stopped answering at `sleep 60`"):
+    with pytest.raises(GuestUnresponsive, match="answers, and has not ended `sleep 60`"):
         up.guest.run(["sleep", "60"], 1)
     assert up.guest.run(["true"], 10).status == 0
 

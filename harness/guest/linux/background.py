@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
+from harness.clock import Deadline
 from harness.command import Result, quote
-from harness.guest.vm import GuestCommandFailed
+from harness.guest.vm import GuestCommandFailed, GuestWaits
 
 RunText = Callable[[str], Result]
+LOOKS = 20
+"""Twentieths of a second, at least, between two questions whether it has ended."""
+FILES = re.compile(r"(?<!<)>\s*(/tmp/[\w.]+)")
+"""What a script redirects to."""
 
 
 class Background:
@@ -29,12 +35,21 @@ class Background:
         """Waits until a process has a file open that nobody else has, so that nothing sent to it from now on is lost."""
         self._run_text(f"until ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q -- {quote([f'-> {path}$'])}; do sleep 0.05; done")
 
-    def finish(self) -> None:
-        """Waits until it has ended. Raises `GuestCommandFailed` when its status is not 0."""
-        text = self._run_text(f"until [ -e {self._base}.status ]; do sleep 0.05; done; cat {self._base}.status {self._base}.out").text
+    def finish(self, seconds: float) -> None:
+        """Waits until it has ended. Raises `GuestCommandFailed` when its status is not 0, `GuestWaits` when it does not end in time."""
+        look = f"for n in $(seq {LOOKS}); do [ -e {self._base}.status ] && break; sleep 0.05; done"
+        deadline = Deadline.after(seconds, "the end of a script in the guest")
+        while not (text := self._run_text(f"{look}; [ -e {self._base}.status ] && cat {self._base}.status {self._base}.out; true").text):
+            if deadline.expired:
+                raise GuestWaits(self._script, seconds, self._written())
         status, _, said = text.partition("\n")
         if status != "0":
             raise GuestCommandFailed(self._script, int(status), said)
+
+    def _written(self) -> str:
+        """How much is in each file that its script writes."""
+        files = sorted(set(FILES.findall(self._script)))
+        return self._run_text(f"for file in {' '.join(files)}; do [ -f $file ] && wc -c $file; done; true").text if files else ""
 
     def end(self) -> None:
         """Ends it and what it started, before their time."""

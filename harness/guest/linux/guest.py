@@ -120,17 +120,18 @@ class LinuxGuest:
     def background(self, script: str) -> Iterator[Background]:
         """Runs shell text beside what the block does, and at the block's end waits until it has ended as well.
 
-        Raises `GuestCommandFailed` when its status is not 0. When the block itself fails, the script is ended.
+        Raises `GuestCommandFailed` when its status is not 0, `GuestWaits` when it does not end. When the block itself fails, the script is
+        ended.
         """
         self._count += 1
         job = Background.start(self.run_text, script, f"/tmp/background.{self._count}")
         try:
             yield job
+            job.finish(self.command_seconds)
         except BaseException:
             with contextlib.suppress(HarnessError):
                 job.end()
             raise
-        job.finish()
 
     @contextlib.contextmanager
     def conversation(self, script: str, end: str) -> Iterator[Ask]:
