@@ -10,7 +10,7 @@ import pytest
 from harness.errors import Inconclusive
 from harness.measure import Measurement, Sample
 from harness.verdict import Verdict
-from suites.timer8254.record import Record, evenly_lost, find_steps
+from suites.timer8254.record import Record, Uneven, evenly_lost, find_steps
 from suites.timer8254.ticks import COUNT_HZ250, INPUT_CLOCK, TICK_LIMIT, Ticks, from_record
 
 PERIOD = 2533
@@ -117,6 +117,13 @@ def test_ticks_without_a_rhythm_tell_nothing() -> None:
     chance = random.Random(1)
     with pytest.raises(Inconclusive, match="distances of ticks are alike"):
         find_steps(Record(sorted(chance.randrange(TICKS * PERIOD) for _ in range(TICKS)), [], []))
+
+
+def test_ticks_that_are_early_and_late_by_turns_are_the_timer_s() -> None:
+    """The rate is right, and no bench has such a rhythm."""
+    ticks = [at * PERIOD + (at % 2) * PERIOD // 4 for at in range(TICKS)]
+    with pytest.raises(Uneven, match=r"ticks come (1\.25, 0\.75|0\.75, 1\.25) periods apart, over and over"):
+        find_steps(Record(ticks, [], []))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from harness.clock import Deadline
 from harness.guest.linux import LinuxGuest
 from harness.measure import Quantity
 from suites.ser8250.driver import PORT, assert_no_complaint, error_counters, make_raw
+from suites.ser8250.ioctl import ask
 from suites.ser8250.pattern import first_difference, pattern, script
 
 pytestmark = judge("drivers")
@@ -31,6 +32,9 @@ TOP_BIT_CLEAR = b"\x15\x2a\x55"
 SLOW_BAUD = 110
 TIME_LIMIT = 0.05
 """Allowed relative error of the time a stream takes (UART-014)."""
+DRAINS = 5
+UPTIME = 0.01
+"""Seconds between two values of /proc/uptime."""
 XON, XOFF = b"\x11", b"\x13"
 STOPPED = 0.5
 """Seconds of silence that say that a sender has stopped."""
@@ -44,11 +48,11 @@ def say(text: str) -> str:
 
 
 @specification("UART-019")
-@pytest.mark.parametrize("bits", [5, 6, 7, 8])
-def test_a_word_has_the_bits_it_is_set_to(guest: LinuxGuest, line_ser2: Line, bits: int) -> None:
-    """Of every byte value the guest receives and sends the low 5 to 8 bits, the others are 0."""
-    make_raw(guest, PORT, f"cs{bits}")
-    line_ser2.follow(data_bits=bits)
+@pytest.mark.parametrize(("bits", "parity"), [(5, "N"), (6, "N"), (7, "N"), (7, "E"), (7, "O"), (8, "N")])
+def test_a_word_has_the_bits_it_is_set_to(guest: LinuxGuest, line_ser2: Line, bits: int, parity: str) -> None:
+    """Of every byte value the guest receives and sends the low 5 to 8 bits, the others are 0; parity is no part of them."""
+    make_raw(guest, PORT, f"cs{bits}", *{"N": ["-parenb"], "E": ["parenb", "-parodd"], "O": ["parenb", "parodd"]}[parity])
+    line_ser2.follow(data_bits=bits, parity=parity)
     expected = bytes(value & (1 << bits) - 1 for value in EVERY_BYTE)
     with guest.background(f"{{ head -c 256 <&3 >/tmp/received; cat /tmp/received >&3; }} 3<>{PORT}") as job:
         job.reading(PORT)
@@ -56,8 +60,8 @@ def test_a_word_has_the_bits_it_is_set_to(guest: LinuxGuest, line_ser2: Line, bi
         line_ser2.write(EVERY_BYTE)
         echoed = line_ser2.take(len(expected))
     received = guest.fetch("/tmp/received")
-    assert received == expected, f"received with {bits} bits: {received.hex()}"
-    assert echoed == expected, f"sent with {bits} bits: {echoed.hex()}"
+    assert received == expected, f"received with {bits} bits: {first_difference(expected, received)}"
+    assert echoed == expected, f"sent with {bits} bits: {first_difference(expected, echoed)}"
     assert error_counters(guest) == ""
 
 
@@ -76,6 +80,41 @@ def test_parity_and_stop_bits_are_those_of_the_line(guest: LinuxGuest, line_ser2
             assert line_ser2.take(len(data)) == data, form
         assert guest.fetch("/tmp/received") == data, form
         assert error_counters(guest) == "", form
+
+
+@claimed("ser8250.divisor")
+@specification("UART-015", "UART-029")
+@pytest.mark.parametrize("rate", [1200, 4800, 19200, 38400, 57600])
+def test_bytes_are_the_same_at_every_rate(guest: LinuxGuest, line_ser2: Line, rate: int) -> None:
+    """A tenth of a second of bytes there and back."""
+    data = EVERY_BYTE[: max(1, rate // 100)]
+    make_raw(guest, PORT, str(rate))
+    line_ser2.follow(rate)
+    with guest.background(f"{{ head -c {len(data)} <&3 >/tmp/received; cat /tmp/received >&3; }} 3<>{PORT}") as job:
+        job.reading(PORT)
+        line_ser2.start()
+        line_ser2.write(data)
+        echoed = line_ser2.take(len(data))
+    received = guest.fetch("/tmp/received")
+    assert received == data, first_difference(data, received)
+    assert echoed == data, first_difference(data, echoed)
+    assert error_counters(guest) == ""
+
+
+@claimed("ser8250.divisor")
+@specification("UART-026", "UART-027")
+def test_a_port_is_empty_when_the_last_bit_has_gone(guest: LinuxGuest, line_ser2: Line, measured: Judge) -> None:
+    """At 110 bit/s a character takes 91 ms, and so long waits who drains the port: THRE comes at once, TEMT with the last bit.
+
+    By the guest's uptime, in hundredths of a second; the quickest of several, since a busy bench can only add to it.
+    """
+    make_raw(guest, PORT, str(SLOW_BAUD))
+    line_ser2.follow(SLOW_BAUD)
+    drain = "my $begin = uptime; syswrite PORT, 'x'; control 0x5409, 1; say sprintf '%.0f', 100 * (uptime() - $begin)"
+    program = f"sub uptime {{ open my $f, '<', '/proc/uptime'; (split ' ', <$f>)[0] }} for (1..{DRAINS}) {{ {drain} }}"
+    took = min(hundredths for [hundredths] in ask(guest, program)) / 100
+    character = 10 / SLOW_BAUD
+    measured("ser8250.drained_early", Quantity(max(0.0, character - took), UPTIME), unit="s", expected=0.0, limit=character / 2)
 
 
 @claimed("ser8250.divisor")

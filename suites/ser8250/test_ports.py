@@ -71,6 +71,7 @@ def test_two_machines_at_once(linux_guests: LinuxGuests, linux_guests_on_ser4: L
     left = bench.host.run(["ls", "/dev/qvm"]).text.split()
     assert first.vm.system in left, f"the end of {second.vm.system} took {first.vm.system} from /dev/qvm, which has {left}"
     assert second.vm.system not in left, f"/dev/qvm still has {second.vm.system}"
-    assert line_ser2.take(14) == b"from the first"
+    received = line_ser2.take(14)
+    assert received == b"from the first", f"while there were two VMs the guest of one sent 'from the first', and {received!r} came"
     assert first.read("/tmp/name") == "first"
     assert_no_complaint(first)

@@ -19,7 +19,7 @@ from math import ceil
 from statistics import median
 from typing import NamedTuple
 
-from harness.errors import Inconclusive
+from harness.errors import DeviceError, Inconclusive
 from harness.guest.linux import LinuxGuest
 from suites.timer8254.trace import MARKER, read_trace, tracing
 
@@ -35,6 +35,8 @@ NEAR = 0.06
 """By how many periods the distance of two ticks of a quiet run is off one."""
 RUN = 5
 """Distances of the shortest quiet run."""
+LARGEST_GROUP = 4
+"""Ticks that repeat themselves."""
 WITNESSED = 0.8
 """Share of the record's time that must be witnessed: of five wrong ticks two or more lie there then, in 99 records of 100."""
 UNSEEN = 3.0
@@ -102,6 +104,18 @@ def recording(guest: LinuxGuest) -> Iterator[None]:
             guest.must(["sh", "-c", "kill $(cat /tmp/witness)"])
 
 
+class Uneven(DeviceError):
+    """Ticks at distances that repeat themselves and are not alike."""
+
+    def __init__(self, distances: Sequence[int]) -> None:
+        """`distances` as the record has them, of one repetition."""
+        mean = sum(distances) / len(distances)
+        shown = ", ".join(f"{distance / mean:.2f}" for distance in distances)
+        super().__init__(
+            f"ticks come {shown} periods apart, over and over, where one period is right", "look at how the timer sets its next moment"
+        )
+
+
 def read_record(guest: LinuxGuest) -> Record:
     """The last recording, from the witness's first mark to its last. Raises `Inconclusive` when its ticks are too few to have a period."""
     moment = f"match($0, /[0-9]+: [it]/); t = int(substr($0, RSTART, RLENGTH - 3) / {UNIT}) - begin"
@@ -125,11 +139,16 @@ def read_record(guest: LinuxGuest) -> Record:
 
 
 def find_steps(record: Record) -> Steps:
-    """Lost, doubled and merged ticks. Raises `Inconclusive` for a record whose ticks are too restless, or too seldom witnessed, to tell."""
+    """Lost, doubled and merged ticks.
+
+    Raises `Inconclusive` for a record whose ticks are too restless, or too seldom witnessed, to tell, and `Uneven` for one whose
+    restlessness repeats itself.
+    """
     ticks = record.ticks
     distances = [later - earlier for earlier, later in pairwise(ticks)]
     runs = _quiet_runs(distances, _period(distances)) if distances else []
     if not runs:
+        _even(distances)
         raise Inconclusive(f"no {RUN} of {len(distances)} distances of ticks are alike", QUIETER)
     silent = sum(max(0, min(end, ticks[-1]) - max(begin, ticks[0])) for begin, end in record.silences)
     witnessed = 1 - silent / (ticks[-1] - ticks[0])
@@ -175,6 +194,16 @@ def _period(distances: Sequence[int]) -> float:
         return ordered[bisect_left(ordered, distance * (1 - PEAK)) : bisect_right(ordered, distance * (1 + PEAK))]
 
     return median(alike(max(ordered, key=lambda distance: len(alike(distance)))))
+
+
+def _even(distances: Sequence[int]) -> None:
+    """Raises `Uneven` where ticks of which no few are alike are so in pairs or other small groups: no bench keeps time like that."""
+    for size in range(2, LARGEST_GROUP + 1):
+        groups = [sum(distances[at : at + size]) for at in range(len(distances) - size + 1)]
+        runs = _quiet_runs(groups, _period(groups)) if groups else []
+        if 2 * sum(end - begin for begin, end in runs) > len(groups):
+            begin, _ = max(runs, key=lambda run: run[1] - run[0])
+            raise Uneven(tuple(distances[begin : begin + size]))
 
 
 def _quiet_runs(distances: Sequence[int], period: float) -> list[tuple[int, int]]:
