@@ -17,7 +17,8 @@ from harness.console.dialect import ASH, DIALECTS, KSH, Dialect
 from harness.console.log import ByteLog, Stamp
 from harness.console.port import PortBusy, PortMissing
 from harness.console.question import Questions
-from harness.console.shell import NoShell, Shell, ShellNoise
+from harness.console.shell import Shell
+from harness.console.trouble import NoShell, ShellNoise
 
 __all__ = [
     "ASH",

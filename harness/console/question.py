@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from harness.clock import Deadline
 from harness.command import CommandTimeout, Result, exports, quote, shown
 from harness.console.dialect import LINE, fresh_nonce
-from harness.console.shell import PATIENCE, Shell, ShellNoise, within
+from harness.console.shell import PATIENCE, Shell, within
+from harness.console.trouble import ShellNoise
 
 ASKED = 8
 """How often, at most, before the console is given up."""

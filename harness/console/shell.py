@@ -19,7 +19,7 @@ from harness.console.cksum import cksum
 from harness.console.console import Console
 from harness.console.cursor import Cursor, Match, Pattern
 from harness.console.dialect import INLINE, LINE, Dialect, blocks_of, fresh_nonce, functions, pieces
-from harness.errors import BenchError
+from harness.console.trouble import login_wanted, no_shell, too_noisy
 
 PATIENCE = 1.0
 """Seconds a short answer may take beyond its time on the line before it is asked for again; doubled each time."""
@@ -44,14 +44,6 @@ _HEADER, _HAS_RUN, _CONTINUED = 0, 1, 3
 _INTERRUPT = b"\x03"
 _LOGIN = re.compile(rb"(?:login|[Pp]assword): ?(?:echo [0-9a-f]{6}|\^C|[\r\n]|\Z)")
 """A login that waits, or that took what was typed for a name."""
-
-
-class NoShell(BenchError):
-    """No shell answered on a console. Usual causes: the board is off or still boots, a program runs in the foreground, it wants a login."""
-
-
-class ShellNoise(BenchError):
-    """A console mangles so much of what is said that a command's output could not be read unharmed. The command did run, once."""
 
 
 class Shell:
@@ -101,7 +93,9 @@ class Shell:
                 return
             if deadline.expired:
                 break
-        raise self._no_shell(f"a {self.dialect.name} answers, but could not be set up within {deadline.seconds:.3g} s")
+        raise no_shell(
+            self.console, self._cursor, f"a {self.dialect.name} answers, but could not be set up within {deadline.seconds:.3g} s"
+        )
 
     def run(self, argv: Sequence[str], timeout: float, input: bytes | None = None) -> Result:
         """Runs a program with its arguments, each arriving unchanged; see `run_text`."""
@@ -131,7 +125,7 @@ class Shell:
         half, rest = fresh_nonce(), fresh_nonce()
         self._type(f"rm -f {self.base}.*; unset -f _hp _hx _hq _hr _hg; stty echo; PS1='# ' PS2='> '; echo {half}''{rest}", deadline)
         if not self._cursor.poll(f"{half}{rest}".encode(), deadline):
-            raise self._no_shell("the shell did not answer when it was left")
+            raise no_shell(self.console, self._cursor, "the shell did not answer when it was left")
 
     # How a shell is found and set up
 
@@ -150,11 +144,11 @@ class Shell:
             if self._cursor.poll(f"{half}{factor * 7}".encode(), within(patience, deadline)):
                 return
             if _LOGIN.search(self.console.slice(self._cursor.offset)):
-                raise self._login_wanted()
+                raise login_wanted(self.console)
             if deadline.expired or (interrupt_first and attempt >= _RESYNC):
                 break
             patience = min(2 * patience, 3.0)
-        raise self._no_shell(f"no shell answered within {deadline.seconds:.3g} s")
+        raise no_shell(self.console, self._cursor, f"no shell answered within {deadline.seconds:.3g} s")
 
     def _quiet(self, deadline: Deadline) -> bool:
         """Line editor and echo off, no terminal, own prompts; then a probe that shows all of it."""
@@ -212,7 +206,7 @@ class Shell:
                 return result
             self._noise("output")
             self._ask(f"_hr {nonce[0]} {nonce[1]} {number}")
-        raise self._too_noisy()
+        raise too_noisy(self.console, TRIES)
 
     def _outcome(self, nonce: tuple[str, str], number: int, begin: Callable[[], None], patience: float, deadline: Deadline) -> Match:
         """Waits for the header of the answer and begins anew what did not begin, until the deadline."""
@@ -239,7 +233,7 @@ class Shell:
                 if found.index == _CONTINUED:
                     self.resync(_resync_deadline("a lost quote"))
                 begin()
-        raise self._no_shell("the shell did not take a command unharmed")
+        raise no_shell(self.console, self._cursor, "the shell did not take a command unharmed")
 
     def _last_chance(self, nonce: tuple[str, str], header: re.Pattern[bytes], deadline: Deadline) -> Match:
         """At the deadline: the answer may have been lost; else the command is interrupted. Raises `CommandTimeout`."""
@@ -259,7 +253,7 @@ class Shell:
         numbers = header.group(2).split(b" ")
         if len(numbers) != 5 or not all(number.isdigit() for number in numbers):
             if header.group(2).startswith(b" "):
-                raise self._no_shell("a command was interrupted from elsewhere before it ended")
+                raise no_shell(self.console, self._cursor, "a command was interrupted from elsewhere before it ended")
             return None
         status, out_sum, out_size, err_sum, err_size = map(int, numbers)
         if out_size + err_size > INLINE:
@@ -305,11 +299,11 @@ class Shell:
             self._noise("output")
             failed, count = failed + 1, max(_SMALLEST, count // 2)
             if failed > TRIES:
-                raise self._too_noisy()
+                raise too_noisy(self.console, TRIES)
             if failed > 2:
                 self.resync(_resync_deadline("a lost piece of output"))
         if cksum(data) != total:
-            raise self._too_noisy()
+            raise too_noisy(self.console, TRIES)
         return data
 
     def _piece(self, nonce: tuple[str, str], number: int, size: int) -> bytes | None:
@@ -334,7 +328,7 @@ class Shell:
             if arrived.stdout.split() == [str(cksum(data)).encode(), str(len(data)).encode()]:
                 return
             self._noise("input")
-        raise self._too_noisy()
+        raise too_noisy(self.console, TRIES)
 
     def keep(self, data: bytes, file: str, deadline: Deadline) -> None:
         """Types bytes into a file, piece by piece; each is acknowledged and repeated until it is."""
@@ -351,7 +345,7 @@ class Shell:
                 if not taken or taken.index:
                     self.resync(_resync_deadline("a lost piece"))
             else:
-                raise self._no_shell("the shell did not take a script unharmed")
+                raise no_shell(self.console, self._cursor, "the shell did not take a script unharmed")
 
     def _ask(self, line: str) -> None:
         self._type(line, Deadline.after(5 + LINE * 10 / self.console.baud, "the port to take a line"))
@@ -365,29 +359,6 @@ class Shell:
         self.noise += 1
         self.console.events.emit("console.noise", console=self.console.name, what=what, count=self.noise)
         self._cursor.poll(_NEVER, within(random.uniform(0, _PAUSE), None))
-
-    def _no_shell(self, what: str) -> NoShell:
-        error = self._cursor.not_seen(Deadline.after(0, "a shell"))
-        heard = f"{error.received} bytes came" if error.received else f"silence for {error.silence:.1f} s"
-        return NoShell(
-            f"console {self.console.name}: {what}; {heard}",
-            "check that the board is on and what runs on its console",
-            evidence=self.console.log.tail(),
-        )
-
-    def _login_wanted(self) -> NoShell:
-        return NoShell(
-            f"console {self.console.name}: a login is asked for where a shell was expected",
-            "let the board log in on its console by itself",
-            evidence=self.console.log.tail(),
-        )
-
-    def _too_noisy(self) -> ShellNoise:
-        return ShellNoise(
-            f"console {self.console.name}: output could not be read unharmed in {TRIES} tries",
-            "silence what else talks on that console",
-            evidence=self.console.log.tail(),
-        )
 
 
 def _resync_deadline(what: str) -> Deadline:
