@@ -25,6 +25,9 @@ from harness.host import ConsoleTransport, Host, SshTransport, Transport
 from harness.power import PowerSwitch, State
 from harness.ssh import SshConnection, SshLost
 
+LEAVING = 3.0
+"""Seconds, at most, for leaving the host's shell."""
+
 
 class HostRebooted(BenchError):
     """The host started anew though nobody switched or reset it. Usual causes: it crashed, its watchdog bit, its supply dipped."""
@@ -66,6 +69,8 @@ class Bench:
         """Where on the host's console the present boot began."""
         self._next_boot: Cursor | None = None
         """Looks for the banner of a boot that nobody asked for; None while the board is off or comes up."""
+        self._ours: Shell | None = None
+        """The host's shell while it holds something of ours."""
         self._launched: Launched | None = None
         self._gone: BenchError | None = None
         """Why the host is not the one that was met any more."""
@@ -182,11 +187,21 @@ class Bench:
 
     def _leave_host(self) -> None:
         self._next_boot = None
+        shell, self._ours = self._ours, None
+        if shell and self._gone is None and self.power.state() is State.ON:
+            self._leave_shell(shell)
         if self._route:
             self._route.detach()
         if self._ssh is not None:
             self._ssh.close()
             self._ssh = None
+
+    def _leave_shell(self, shell: Shell) -> None:
+        """Nothing of ours stays on the host. One that does not let go of it keeps nobody waiting: its power is about to go."""
+        try:
+            shell.detach(Deadline.after(LEAVING, "the host's shell to be left"))
+        except BenchError as error:
+            self.events.emit("shell.not_left", console="host", reason=error.sentence)
 
     def _meet_host(self, begin: int) -> None:
         """From power to a host that answers on its console and by SSH."""
@@ -199,6 +214,7 @@ class Bench:
             self._shell = Shell.meet(console, KSH, Deadline.after(board.seconds("shell"), "the host's shell"))
             asked = Questions(self._shell, board.host.path, board.seconds("command"))
             self.identity, self._version = identity.check(asked.run, board, "its console")
+            self._ours = self._shell
             self._shell.set_up(Deadline.after(board.seconds("shell"), "the host's shell"))
         by_console = ConsoleTransport(self._shell, board.host.store, self.events)
         self.host_by_console = self._reach("host_by_console", by_console)

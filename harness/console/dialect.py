@@ -26,9 +26,19 @@ class Dialect:
     """Switches off line editing and echo. Editing goes first: an editor echoes whatever the tty does, and restores the tty's modes."""
     emit: str
     """Prints its argument without a newline, `\\0ooo` as the byte with that octal number."""
+    remember: str = ":"
+    """Keeps in `_h4` which line editor `quiet` is about to switch off."""
+    restore: str = "stty echo"
+    """Takes back what `quiet` did."""
 
 
-KSH = Dialect("ksh", "set +o emacs +o vi; stty -echo", "print -n --")
+KSH = Dialect(
+    "ksh",
+    "set +o emacs +o vi; stty -echo",
+    "print -n --",
+    remember="_h4=; [ -o emacs ] && _h4=emacs; [ -o vi ] && _h4=vi",
+    restore='stty echo; [ ! "$_h4" ] || set -o $_h4',
+)
 """The QNX host's shell (mksh on a board made of software)."""
 
 ASH = Dialect("ash", "stty -echo", "printf %b")
@@ -78,6 +88,7 @@ def functions(dialect: Dialect, base: str) -> str:
     `_hq HALF HALF` tells whether that script has run (`+`) or was never heard of (`!`).
     `_hr HALF HALF NUMBER` tells status, sizes and checksums of that script's run, before and after what it printed; `!` if it did not run.
     `_hg HALF HALF NUMBER OFFSET COUNT FILE` tells a piece of what it printed in the same way.
+    `_hl HALF HALF` leaves, once: files, functions (but itself) and variables go; echo, line editor, prompts and terminal are as before.
 
     Nonces are typed in halves so that an echo of the line is never taken for the answer.
     """
@@ -118,4 +129,19 @@ echo "$_hh"
 cat $_hb.c
 echo "$_hh"
 }}
+_hl() {{
+if [ "$_hb" ]; then
+rm -f $_hb.*
+{dialect.restore}
+PS1=$_h1 PS2=$_h2 TERM=$_h3
+unset -f _hp _hx _hq _hr _hg
+unset _h1 _h2 _h3 _h4 _hb _hd _hh _hi _ht
+fi
+echo "$1$2.-"
+}}
 """
+
+
+def remembered(dialect: Dialect) -> str:
+    """Keeps in a shell's variables what `Shell.set_up` is about to change; its status is 0 once they hold it."""
+    return f'_h1=$PS1 _h2=$PS2 _h3=$TERM; {dialect.remember}; [ "$_h1$_h2$_h3" = "$PS1$PS2$TERM" ]'

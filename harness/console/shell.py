@@ -18,7 +18,7 @@ from harness.console import transfer
 from harness.console.cksum import cksum
 from harness.console.console import Console
 from harness.console.cursor import Cursor, Match, Pattern
-from harness.console.dialect import INLINE, LINE, Dialect, blocks_of, fresh_nonce, functions, pieces
+from harness.console.dialect import INLINE, LINE, Dialect, blocks_of, fresh_nonce, functions, pieces, remembered
 from harness.console.trouble import login_wanted, no_shell, too_noisy
 
 PATIENCE = 1.0
@@ -59,6 +59,8 @@ class Shell:
         """How often something had to be said again because it did not arrive unharmed."""
         self.base = f"/tmp/h{fresh_nonce()}"
         """What its files on the other side begin with."""
+        self._remembered = False
+        """Whether the shell keeps what it was before `set_up`."""
         prompt = fresh_nonce()
         self.prompt = f"{prompt}# ".encode()
         self._continued = f"{prompt}> ".encode()
@@ -87,7 +89,8 @@ class Shell:
             if attempt:
                 self._noise("set-up")
                 self._prove(deadline, interrupt_first=True)
-            if self._quiet(deadline) and self._teach(deadline):
+            self._remembered = self._remembered or self._remember(deadline)
+            if self._remembered and self._quiet(deadline) and self._teach(deadline):
                 said = {"console": self.console.name, "dialect": self.dialect.name, "echo": self.echo, "noise": self.noise}
                 self.console.events.emit("shell.ready", **said)
                 return
@@ -120,12 +123,27 @@ class Shell:
         self._prove(deadline, interrupt_first=True)
 
     def detach(self, deadline: Deadline) -> None:
-        """Removes what the shell was given and lets it echo again. Raises `NoShell`."""
-        self._cursor.skip()
-        half, rest = fresh_nonce(), fresh_nonce()
-        self._type(f"rm -f {self.base}.*; unset -f _hp _hx _hq _hr _hg; stty echo; PS1='# ' PS2='> '; echo {half}''{rest}", deadline)
-        if not self._cursor.poll(f"{half}{rest}".encode(), deadline):
-            raise no_shell(self.console, self._cursor, "the shell did not answer when it was left")
+        """Leaves files, functions, echo, line editor, prompts and terminal as they were found. Raises `NoShell`.
+
+        Harmless when there was no `set_up`, or when repeated.
+        """
+        if not self._remembered:
+            return
+        for attempt in range(TRIES):
+            if attempt:
+                self._noise("leaving")
+                self.resync(deadline)  # something may run in the foreground
+            half, rest = fresh_nonce(), fresh_nonce()
+            self._cursor.skip()
+            self._type(f"_hl {half} {rest}", deadline)
+            if self._cursor.poll(f"{half}{rest}.-".encode(), within(PATIENCE, deadline)):
+                self._type("unset -f _hl", deadline)
+                self._remembered = False
+                self.console.events.emit("shell.left", console=self.console.name)
+                return
+            if deadline.expired:
+                break
+        raise no_shell(self.console, self._cursor, "the shell did not answer when it was left")
 
     # How a shell is found and set up
 
@@ -149,6 +167,11 @@ class Shell:
                 break
             patience = min(2 * patience, 3.0)
         raise no_shell(self.console, self._cursor, f"no shell answered within {deadline.seconds:.3g} s")
+
+    def _remember(self, deadline: Deadline) -> bool:
+        half, rest = fresh_nonce(), fresh_nonce()
+        self._type(f"{remembered(self.dialect)} && echo {half}''{rest}", deadline)
+        return bool(self._cursor.poll(f"{half}{rest}".encode(), within(2.0, deadline)))
 
     def _quiet(self, deadline: Deadline) -> bool:
         """Line editor and echo off, no terminal, own prompts; then a probe that shows all of it."""

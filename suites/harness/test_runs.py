@@ -50,6 +50,7 @@ def test_a_run_leaves_its_evidence(tmp_path: Path) -> None:
     events = [event["event"] for event in journal(tmp_path)]
     assert events[0] == "run.planned"
     assert events[-1] == "run.end"
+    assert events.index("shell.left") < events.index("bench.close.end")
     assert [event["fields"]["mode"] for event in journal(tmp_path) if event["event"] == "bench.identity"] == ["virtual"]
     assert re.search(r"the host says: QNX .* \(mode: virtual\)", ended.output)
     results = [json.loads(path.read_text()) for path in (left / "allure").glob("*-result.json")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 import time
@@ -233,12 +234,33 @@ def test_a_tty_that_cannot_be_silenced_works_as_well(tmp_path: Path) -> None:
         assert sh.run(["cat"], 10, input=b"x" * 400).stdout == b"x" * 400
 
 
-def test_detach_leaves_nothing(tmp_path: Path) -> None:
-    with attached("ksh", tmp_path) as (sh, _):
-        base = sh.run_text('echo "$_hb"', 5).text.strip()
-        assert list(Path("/tmp").glob(f"{Path(base).name}.*"))
-        sh.detach(Deadline.after(5, "the shell"))
-        assert not list(Path("/tmp").glob(f"{Path(base).name}.*"))
+def settings_of(console: Console) -> bytes:
+    """What the shell and its tty say of themselves."""
+    cursor = console.cursor(raw=True)
+    console.write(b"""echo be''gin; stty -a; echo "$PS1|$PS2|$TERM"; set -o; set | grep ^_h; echo e''nd\n""", Deadline.after(5, "the port"))
+    return cursor.expect(re.compile(rb"begin\r*\n(.*?)end", re.DOTALL), Deadline.after(5, "the settings")).group(1)
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_detach_leaves_nothing(name: str, tmp_path: Path) -> None:
+    """Files, the tty's settings, prompts, terminal and line editor are as they were: in the middle of something, and over a bad line."""
+    argv, dialect = SHELLS[name]
+    with shell(argv) as relay, Console("host", relay.url, 115200, tmp_path / "host.log", Events()) as console:
+        sh = Shell.meet(console, dialect, Deadline.after(20, "a shell"))
+        console.write(b"PS1='lab# ' PS2='more> '\n", Deadline.after(5, "the port"))
+        before = settings_of(console)
+        assert b" echo " in before
+        assert b"lab# |more> |vt100" in before
+        sh.set_up(Deadline.after(20, "the shell"))
+        assert sh.run(["cat"], 10, input=b"kept").stdout == b"kept"
+        assert list(Path("/tmp").glob(f"{Path(sh.base).name}.*"))
+        console.write(b"sleep 600\n", Deadline.after(5, "the port"))
+        relay.noise = relay.drop = 0.005
+        sh.detach(Deadline.after(20, "the shell"))
+        relay.noise = relay.drop = 0.0
+        sh.resync(Deadline.after(5, "the shell"))  # its last line may have lost its end
+        assert settings_of(console).split(b"\r\n") == before.split(b"\r\n")
+        assert not list(Path("/tmp").glob(f"{Path(sh.base).name}.*"))
 
 
 def test_a_silent_line_is_no_shell(tmp_path: Path) -> None:
