@@ -16,6 +16,9 @@ from harness.errors import BenchError
 WORDS = {"system": "-s", "release": "-r", "machine": "-m"}
 """Keys of `[identity]`, and the option of `uname` that answers each."""
 
+LINES = 20
+"""Of what `identity.command` printed, at most, that are shown."""
+
 
 class WrongHost(BenchError):
     """The host that answers is not the one the board files mean. Nothing was written to it."""
@@ -42,15 +45,19 @@ def check(ask: Callable[[Sequence[str]], Result], board: Board, way: str) -> Ide
             raise _wrong(board, way, f"`uname {option}` says {found}, identity.{key} is {wanted}")
     if command := board.identity.command:
         answer = ask(command)
+        printed = (
+            "\n".join([*answer.text.splitlines(), *answer.stderr.decode("utf-8", "replace").splitlines()][-LINES:]) or "it printed nothing"
+        )
         if answer.status:
-            raise _wrong(board, way, f"`{' '.join(command)}` ends with status {answer.status}")
+            raise _wrong(board, way, f"`{' '.join(command)}` ends with status {answer.status}", printed)
         if board.identity.answer not in answer.text:
-            raise _wrong(board, way, f"`{' '.join(command)}` does not say {board.identity.answer}")
+            raise _wrong(board, way, f"`{' '.join(command)}` does not say {board.identity.answer}", printed)
     return Identity(*(line.strip() for line in said[-2:]))
 
 
-def _wrong(board: Board, way: str, difference: str) -> WrongHost:
+def _wrong(board: Board, way: str, difference: str, printed: str = "") -> WrongHost:
     return WrongHost(
         f"{board.name}: the host reached by {way} is another one: {difference}; nothing was written to it",
         f"look where the cables lead, or correct [identity] in {board.files[-1]}",
+        evidence=printed,
     )

@@ -44,7 +44,7 @@ def _names(label: str, key: str, names: Iterable[str], known: tuple[str, ...]) -
 
 def _identity(label: str, board: Board) -> None:
     command, answer = board.identity.command, board.identity.answer
-    if bool(command) != bool(answer):
+    if bool(command) != bool(answer.strip()):  # a blank is in whatever a command prints
         there, missing = ("command", "answer") if command else ("answer", "command")
         raise BadBoardFile(f"{label}: identity.{there} decides nothing without identity.{missing}", f"add {missing}, or take {there} out")
     if command and ("\n" in quote(command) or len(quote(command).encode()) > QUESTION):

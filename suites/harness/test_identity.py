@@ -36,27 +36,30 @@ def test_the_right_host_is_met_and_only_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "difference"),
+    ("asked", "difference", "printed"),
     [
-        (Identity(system="QNX"), "`uname -s` says Linux, identity.system is QNX"),
-        (Identity(system="Linux", release="8.0.*"), f"`uname -r` says {platform.release()}, identity.release is 8.0.*"),
-        (Identity(machine="RaspberryPi4B"), f"`uname -m` says {platform.machine()}, identity.machine is RaspberryPi4B"),
+        (Identity(system="QNX"), "`uname -s` says Linux, identity.system is QNX", ""),
+        (Identity(system="Linux", release="8.0.*"), f"`uname -r` says {platform.release()}, identity.release is 8.0.*", ""),
+        (Identity(machine="RaspberryPi4B"), f"`uname -m` says {platform.machine()}, identity.machine is RaspberryPi4B", ""),
         (
             Identity(command=("echo", "dc:a6:32:02"), answer="dc:a6:32:01"),
             "`echo dc:a6:32:02` does not say dc:a6:32:01",
+            "\ndc:a6:32:02",
         ),
         (
-            Identity(command=("sh", "-c", "echo dc:a6:32:01; exit 3"), answer="dc:a6:32:01"),
-            "`sh -c echo dc:a6:32:01; exit 3` ends with status 3",
+            Identity(command=("sh", "-c", "echo dc:a6:32:01; echo no such port >&2; exit 3"), answer="dc:a6:32:01"),
+            "`sh -c echo dc:a6:32:01; echo no such port >&2; exit 3` ends with status 3",
+            "\ndc:a6:32:01\nno such port",
         ),
+        (Identity(command=("false",), answer="dc:a6:32:01"), "`false` ends with status 1", "\nit printed nothing"),
     ],
 )
-def test_another_host_is_a_sentence(asked: Identity, difference: str, tmp_path: Path) -> None:
+def test_another_host_is_a_sentence(asked: Identity, difference: str, printed: str, tmp_path: Path) -> None:
     with pytest.raises(identity.WrongHost) as caught:
         checked(tmp_path, asked)
     assert str(caught.value) == (
         f"local: the host reached by its console is another one: {difference}; nothing was written to it; "
-        "look where the cables lead, or correct [identity] in desk.toml"
+        f"look where the cables lead, or correct [identity] in desk.toml{printed}"
     )
 
 
