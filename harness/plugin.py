@@ -97,6 +97,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         _begin(config, items)
 
 
+def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest.CallInfo[object]) -> None:
+    """A test file that cannot be collected because it was asked for wrongly."""
+    if isinstance(node, pytest.Collector) and call.excinfo and isinstance(call.excinfo.value, UseError):
+        raise pytest.UsageError(str(call.excinfo.value)) from None
+
+
 def _needs_bench(item: pytest.Item) -> bool:
     return _asks_for(item, "bench", "fixtures.bench")
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from suites.asked import asked
 from suites.harness.session import left, marked, read_until, started
 
-ROUNDS = int(os.environ.get("HARNESS_ROUNDS", "1"))
+ROUNDS = asked("HARNESS_ROUNDS", 1)
 """`make soak` goes through the moments several times."""
 
 MOMENTS = [

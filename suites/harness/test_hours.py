@@ -6,17 +6,17 @@ brackets each reading by the host's clock. `HARNESS_HOURS` says how many; by def
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 
+from suites.asked import asked
 from suites.harness.bare_board import HERE, BareBoard, bare_board, compile_vdev
 from suites.harness.bare_guest import BareGuest
 from suites.harness.pit import tick_of
 
-HOURS = float(os.environ.get("HARNESS_HOURS", "0.1"))
+HOURS = asked("HARNESS_HOURS", 0.1)
 OVERFLOW = 2**64 / 1193182e9 / 3600
 """Hours of the host's clock after which nanoseconds times the input clock's frequency need more than 64 bits: 4.29."""
 NS = 1_000_000_000

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
+from suites.asked import asked
 from suites.harness.qvm_local import SANITIZER_OPTIONS, furnish
 from suites.harness.test_qvm_configuration import BAD, GOOD, HEAD, PIC
 
-FILES = int(os.environ.get("HARNESS_FILES", "1000"))
+FILES = asked("HARNESS_FILES", 1000)
 """`make soak` reads a hundred times as many."""
 
 TEXTS = [("\n".join(lines) + "\n").encode() for lines in (*GOOD.values(), *(lines for lines, _, _ in BAD.values()))]

@@ -58,6 +58,19 @@ def test_a_switch_that_cannot_be_is_told_before_the_run(power: str, sentence: st
     assert sentence in refused("--board=desk", HARNESS_BENCHES=str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("file", "variable", "sentence"),
+    [
+        ("ser8250/test_bridge.py", "HARNESS_KIB=abc", "is no whole number above 0; give one, or leave it out for 256"),
+        ("ser8250/test_bridge.py", "HARNESS_KIB=0", "is no whole number above 0; give one, or leave it out for 256"),
+        ("harness/test_hours.py", "HARNESS_HOURS=inf", "is no number above 0; give one, or leave it out for 0.1"),
+    ],
+)
+def test_a_size_that_is_none_is_told_before_the_run(file: str, variable: str, sentence: str) -> None:
+    name, _, value = variable.partition("=")
+    assert refused(f"suites/{file}", **{name: value}) == f"{variable} {sentence}"
+
+
 def test_a_real_board_without_a_bench_file_says_how_to_write_one() -> None:
     begin = time.monotonic()
     sentence = refused("--board=rpi4")

@@ -5,13 +5,11 @@ A lost, doubled, swapped or changed byte moves everything behind it, so the firs
 
 from __future__ import annotations
 
-import os
+from suites.asked import asked
 
 BLOCK = 256
-ASKED = os.environ.get("HARNESS_KIB", "")
-"""KiB that cross each way; `make soak` asks for 1024."""
-KIB, BOTH_KIB = int(ASKED or 256), int(ASKED or 32)
-"""In one direction, and in both at once."""
+KIB, BOTH_KIB = asked("HARNESS_KIB", 256), asked("HARNESS_KIB", 32)
+"""KiB that cross each way, in one direction and in both at once; `make soak` asks for 1024."""
 BLOCKS = KIB * 1024 // BLOCK
 SIZE = BLOCK * BLOCKS
 
