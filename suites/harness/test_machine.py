@@ -233,7 +233,7 @@ def test_a_second_machine_runs_beside_the_first_but_not_on_its_state(machine: Ma
     finally:
         second.end()
     command = [sys.executable, "-m", "boards.virtual.machine", "--name", "x", "--state", str(state)]
-    third = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    third = subprocess.run(command, cwd=CHECKOUT, stdin=subprocess.PIPE, capture_output=True, text=True, check=False)
     assert (third.returncode, third.stdout) == (3, "")
     assert "another machine runs on" in third.stderr
 
@@ -266,6 +266,23 @@ def test_no_qemu_is_one_sentence_before_anything_is_started(tmp_path: Path) -> N
     assert (result.returncode, result.stdout) == (3, "")
     assert result.stderr == "boards.virtual.machine: qemu-system-x86_64 is not installed; run `make setup`, which installs it\n"
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "sentence"),
+    [
+        ("x", "/dev/null", "standard input is neither a terminal nor a pipe, and its end takes the board down; start it with one"),
+        ("x", "", "standard input is neither a terminal nor a pipe, and its end takes the board down; start it with one"),
+        ("../x", "|", "'../x' is no name of a bench; use letters, digits, dots, hyphens and underscores for --name"),
+    ],
+)
+def test_how_it_cannot_be_started_is_one_sentence(name: str, source: str, sentence: str) -> None:
+    script = {"": 'exec "$@" <&-', "|": ': | "$@"'}.get(source, f'exec "$@" <{source}')
+    before = sorted((CHECKOUT / "build").rglob("x"))
+    command = ["sh", "-c", script, "sh", sys.executable, "-m", "boards.virtual.machine", "--name", name]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", f"boards.virtual.machine: {sentence}\n")
+    assert sorted((CHECKOUT / "build").rglob("x")) == before
 
 
 def test_a_bare_machine_boots_to_nothing_but_a_prompt(state: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import selectors
 import sys
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from boards.virtual import image
 from boards.virtual.machine import qemu, state, unkind
 from boards.virtual.machine.bench import Bench, Board, hardware
 from boards.virtual.machine.forward import Port
-from harness.errors import HarnessError
+from harness.boardfile.load import NAME
+from harness.errors import HarnessError, UseError
 
 CANNOT_START = 3
 
@@ -49,8 +51,11 @@ def _arguments() -> argparse.Namespace:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    if not NAME.fullmatch(arguments.name):
+        raise UseError(f"{arguments.name!r} is no name of a bench", "use letters, digits, dots, hyphens and underscores for --name")
     unkindness = unkind.chosen(arguments.unkind)
     qemu.program(arguments.arch)
+    life = _life()
     directory = (arguments.state or image.BUILD / "benches" / arguments.name).resolve()
     boot = image.built(report=_say)
     with state.opened(directory) as files:
@@ -59,7 +64,17 @@ def _run(arguments: argparse.Namespace) -> None:
         machine = hardware(boot, files, port, arch=arguments.arch, bare=arguments.bare, clock=arguments.clock, unkindness=unkindness)
         bench = Bench(arguments.name, Board(machine), port, files)
         print(json.dumps(bench.endpoints()), flush=True)
-        bench.serve(sys.stdin.fileno())
+        bench.serve(life)
+
+
+def _life() -> int:
+    """The file descriptor whose end is the board's; a file, /dev/null or nothing at all has none that could be waited for."""
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(sys.stdin, selectors.EVENT_READ)
+        return sys.stdin.fileno()
+    except (OSError, ValueError):
+        raise UseError("standard input is neither a terminal nor a pipe, and its end takes the board down", "start it with one") from None
 
 
 def _say(line: str) -> None:
