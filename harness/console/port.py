@@ -80,10 +80,18 @@ class Port:
             raise PortGone(str(error)) from error
 
     def configure(self, baud: int, data_bits: int, parity: str, stop_bits: float) -> None:
-        """Sets the speed and the format, as far as the device knows such a thing; a pty takes the speed only. Raises `PortGone`."""
+        """Sets the speed and the format, as far as the device knows such a thing; a pty takes the speed only.
+
+        Raises `PortGone`; the old ones hold then, if the device is there at all.
+        """
+        wanted = {"baudrate": baud, "bytesize": data_bits, "parity": parity, "stopbits": stop_bits}
+        before = {name: getattr(self._serial, name) for name in wanted}
         try:
-            self._serial.apply_settings({"baudrate": baud, "bytesize": data_bits, "parity": parity, "stopbits": stop_bits})
+            self._serial.apply_settings(wanted)
         except (OSError, ValueError, termios.error) as error:  # the last is no OSError, and looks like one
+            for name, value in before.items():  # pyserial keeps what was refused, and would try it again with every other setting
+                with contextlib.suppress(OSError, termios.error):
+                    setattr(self._serial, name, value)
             what = error.args[-1] if error.args else error
             raise PortGone(f"it does not take {data_bits}{parity}{stop_bits:g} at {baud} bit/s: {what}") from error
 

@@ -369,11 +369,16 @@ def test_a_closed_port_takes_no_settings(console: Console) -> None:
         console.configure(9600)
 
 
-def test_settings_a_port_does_not_take_are_a_sentence(console: Console) -> None:
-    """A pty knows no parity, and says so by an exception of its own kind: the bench is wrong, not what is under test."""
+def test_settings_a_port_does_not_take_are_a_sentence(console: Console, far: Far) -> None:
+    """A pty knows no parity, and says so by an exception of its own kind: the bench is wrong, not what is under test. The old settings
+    hold, and others can still be made."""
+    before = termios.tcgetattr(far.slave)
     with pytest.raises(WriteStalled) as caught:
         console.configure(9600, 7, "E", 2)
     assert str(caught.value) == (
         f"the settings of console {console.name} cannot be changed: it does not take 7E2 at 9600 bit/s: Invalid argument; "
         "check its port, and what the board file says of it"
     )
+    assert (console.baud, termios.tcgetattr(far.slave)) == (115200, before)
+    console.configure(19200)
+    assert termios.tcgetattr(far.slave)[5] == termios.B19200
