@@ -174,16 +174,23 @@ class Bench:
                 held.callback(console.close)
                 self._ports[name] = console
         guardian = Guardian.start(self.board, taken.fileno(), self._logs / "guardian.log")
-        held.callback(guardian.release)
-        held.callback(self._switch_off)
+        held.callback(self._switch_off, guardian)
 
-    def _switch_off(self) -> None:
+    def _switch_off(self, guardian: Guardian) -> None:
         try:
-            self._leave_host()
-        finally:  # a way to the host that cannot be left is no reason to keep it switched on
-            self._program_there()  # with the program the board has ended, and its power switch
-            if self.power.state() is not State.OFF:
-                self.power.off()
+            try:
+                self._leave_host()
+            finally:  # a way to the host that cannot be left is no reason to keep it switched on
+                self._program_there()  # with the program the board has ended, and its power switch
+                if self.power.state() is not State.OFF:
+                    self.power.off()
+        except LaunchFailed:
+            guardian.release()
+            raise
+        except BaseException:
+            guardian.take_over()
+            raise
+        guardian.release()
 
     def _leave_host(self) -> None:
         self._next_boot = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -54,11 +55,16 @@ class Guardian:
 
     def release(self) -> None:
         """The run has left the bench safe itself."""
-        try:
-            self._pipe.write(RELEASE)
+        self._end(RELEASE)
+
+    def take_over(self) -> None:
+        """The run could not switch off; returns when the guardian has tried, with a power switch of its own."""
+        self._end(b"")
+
+    def _end(self, word: bytes) -> None:
+        with suppress(BrokenPipeError):
+            self._pipe.write(word)
             self._pipe.close()
-        except BrokenPipeError:
-            pass
         self._process.wait()
 
 

@@ -105,12 +105,17 @@ class Link:
         return self._outside(lambda: action(session), f"`{command}`", deadline)
 
     def _outside(self, action: Callable[[], Any], what: str, deadline: Deadline) -> Any:
-        """Runs a call of the VISA library in a thread that may be left behind, and poisons the session when it fails."""
+        """Runs a call of the VISA library in a thread that may be left behind. Poisons the session when it fails, and when Ctrl-C ends
+        the wait: its answer, when it comes, is nobody's."""
         results: list[Any] = []
         errors: list[BaseException] = []
         thread = threading.Thread(target=_keep, args=(action, results, errors), daemon=True)
         thread.start()
-        thread.join(deadline.remaining)
+        try:
+            thread.join(deadline.remaining)
+        except BaseException:
+            self.close()
+            raise
         if results:
             return results[0]
         self.close()

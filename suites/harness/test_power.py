@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import pty
 import re
+import signal
 import socketserver
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from harness.boardfile import Board, Power
-from harness.boardfile.schema import About, Timing
+from harness import lease
+from harness.bench import Bench
+from harness.boardfile import Board, Port, Power
+from harness.boardfile.schema import About, Consoles, Timing
 from harness.clock import Deadline
 from harness.errors import UseError
 from harness.events import Event, Events
@@ -264,6 +271,36 @@ def test_a_late_answer_is_never_the_next_one_s(supply: Supply) -> None:
         assert link.query("*IDN?", soon()) == "HARNESS,DP832-SIM,1,1.0"
         threading.Event().wait(0.6)  # the late answer is on its way to nobody
         assert link.query(":OUTP? CH1", soon()) == "OFF"
+
+
+def test_a_question_that_ctrl_c_ended_leaves_its_answer_to_nobody(supply: Supply) -> None:
+    """The board is switched off next, and that command must not get the answer of the question before."""
+    with Link(supply.resource, "supply", Events()) as link:
+        assert link.query("*IDN?", soon()) == "HARNESS,DP832-SIM,1,1.0"
+        for _ in range(10):
+            supply.late["*IDN?"] = 0.1
+            threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+            with pytest.raises(KeyboardInterrupt):
+                link.query("*IDN?", soon())
+            assert link.query(":OUTP? CH1", soon()) == "OFF"
+
+
+def test_a_board_that_its_run_cannot_switch_off_is_left_to_the_guardian(supply: Supply, tmp_path: Path) -> None:
+    """Its supply has an error to tell when the run leaves; the guardian, who asks anew, switches off, and only then is the bench free."""
+    far, near = pty.openpty()
+    console = Consoles(host=Port(url=os.ttyname(near)))
+    bench = msgspec.structs.replace(board("scpi", supply.resource), name=f"supplied-{os.getpid()}", console=console)
+    supply.outputs[1] = True
+    try:
+        with pytest.raises(InstrumentRefused), Bench(bench, Events(), tmp_path, "a test").attached():
+            supply.errors.append('-222,"Data out of range"')
+        assert supply.outputs[1] is False
+        assert "the run ended without switching the board off; done" in (tmp_path / "guardian.log").read_text()
+        lease.take(bench.name, "the next", directory=bench.lock_directory).release()
+    finally:
+        lease.lock_file(bench.name, bench.lock_directory).unlink(missing_ok=True)
+        os.close(far)
+        os.close(near)
 
 
 def test_another_instrument_at_the_address_is_noticed(supply: Supply) -> None:
