@@ -7,6 +7,7 @@ The invariant: what a user can cause ends in one sentence on standard error and 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -39,11 +40,17 @@ def main() -> None:
     try:
         app(prog_name="harness")
     except HarnessError as error:
-        sys.stderr.write(f"harness: {error}\n")
+        _complain(str(error))
         raise SystemExit(USED_WRONG if isinstance(error, UseError) else NOT_DONE) from None
     except OSError as error:
-        sys.stderr.write(f"harness: {error.filename or 'the output'}: {error.strerror}; make room, or let it go elsewhere\n")
+        _complain(f"{error.filename or 'the output'}: {error.strerror}; make room, or let it go elsewhere")
         raise SystemExit(NOT_DONE) from None
+
+
+def _complain(sentence: str) -> None:
+    """Where nobody listens, the exit status says it alone."""
+    with suppress(OSError, AttributeError):  # a closed standard error is None
+        sys.stderr.write(f"harness: {sentence}\n")
 
 
 def _version(wanted: bool) -> None:
@@ -73,7 +80,7 @@ def _options(version: Version = False) -> None:
 
 @app.command()
 def boards() -> None:
-    """List board types and bench files: name, real or launched, description."""
+    """List board types and bench files. Name, real or launched, description."""
     from harness.cli import tables
 
     typer.echo(tables.boards())
@@ -85,7 +92,7 @@ def vdev_build(
     output: Annotated[Path, typer.Option(metavar="DIR", help="Where vdev-NAME.so goes.")] = Path("build/vdevs"),
     board: Annotated[str, typer.Option(metavar="NAME", help="The board to build for.")] = DEFAULT_BOARD,
 ) -> None:
-    """Build vdevs from their sources, and say what an engineer should know of each."""
+    """Build vdevs from their sources. Says what an engineer should know of each."""
     from harness.cli import tables
 
     typer.echo(tables.built_vdevs(directory, output, board, report=lambda line: typer.echo(line, err=True)))
@@ -93,7 +100,7 @@ def vdev_build(
 
 @vdev.command("defects")
 def vdev_defects(file: Annotated[Path, typer.Argument(help="A vdev-NAME.so.")]) -> None:
-    """List the deliberate mistakes a reference vdev can be told to make (`defect NAME`)."""
+    """List a reference vdev's deliberate mistakes. It makes them when it is told to (`defect NAME`)."""
     from harness.cli import tables
 
     typer.echo(tables.defects(file))
@@ -106,7 +113,7 @@ Kernel = Annotated[
 
 @guest.command("build")
 def guest_build(name: Annotated[Guest, typer.Argument(help="Which guest.")], kernel: Kernel = "") -> None:
-    """Build a guest's images, or find those built before, and print where they are."""
+    """Build a guest's images, or find them. Prints where they are."""
     from harness.cli import tables
 
     typer.echo(tables.guest_images(name, kernel, report=lambda line: typer.echo(line, err=True)))

@@ -27,7 +27,7 @@ def new(
     type_name: Annotated[str, typer.Argument(metavar="TYPE", help="A board type, as `harness boards` lists them.")],
     name: Annotated[str, typer.Argument(help="What to call the bench; without it, my-TYPE.")] = "",
 ) -> None:
-    """Write a bench file to fill in, with the serial adapters that are plugged in now as comments. Nothing is overwritten."""
+    """Write a bench file to fill in. The serial adapters that are plugged in now are in it as comments. Nothing is overwritten."""
     from harness.boardfile.new import write
 
     path = write(type_name, name)
@@ -36,7 +36,7 @@ def new(
 
 @app.command("list")
 def list_benches() -> None:
-    """List benches: name, board type, who holds it since when, what seems to be missing, file. Nothing is switched."""
+    """List benches, and who holds them. Name, board type, who holds it since when, file, what seems to be missing. Nothing is switched."""
     from harness.cli import tables
 
     typer.echo(tables.benches())
@@ -44,9 +44,10 @@ def list_benches() -> None:
 
 @app.command("check")
 def check(name: Annotated[str, typer.Argument(help="A bench, as `harness bench list` lists them.")]) -> None:
-    """Switch a bench on, meet its host on the console and by SSH, say who it is, and switch it off. Writes nothing to the host."""
+    """Switch a bench on and meet its host. On the console and by SSH; says who it is, and switches it off. Writes nothing to the host."""
     from harness.bench import Bench
 
+    _end_in_order()
     board, events, logs, purpose = _session(name)
     bench = Bench(board, events, logs, purpose)
     typer.echo(f"{name}: switching it off and on …", err=True)
@@ -64,8 +65,7 @@ def console(
     from harness.console import keyboard
 
     keyboard.require_terminal()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    _end_in_order()
     board, events, logs, purpose = _session(name)
     known = {"host": board.console.host, "guest": board.console.guest, **board.line}
     if port not in known:
@@ -78,6 +78,12 @@ def console(
             raise UseError(f"{board.files[-1]} names no url for {port}", "add it to the bench file")
         keyboard.converse(bench.console(port), begin=0)
         typer.echo(f"\r\n{name}: switching the board off; what was said is in {logs}/{port}.log")
+
+
+def _end_in_order() -> None:
+    """SIGTERM and SIGHUP unwind, and the board goes off."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import sys
 import tomllib
@@ -141,6 +142,20 @@ def test_check_meets_the_host_and_says_who_it_is(home: dict[str, str]) -> None:
     assert ended.stdout == (
         "virtual-x86_64: QNX localhost 8.0.0 virtual-board x86pc x86_64 (mode: virtual), reached by its console and SSH\n"
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_check_that_is_ended_switches_off_in_order(number: signal.Signals, home: dict[str, str], tmp_path: Path) -> None:
+    """By the command itself, and not by the guardian behind it; who waits is told meanwhile."""
+    command = [sys.executable, "-c", "from harness.cli import main; main()", "bench", "check", "virtual-x86_64"]
+    check = pexpect.spawn(command[0], command[1:], cwd=str(checkout()), env={**home, "HARNESS_MARK": str(tmp_path)}, timeout=60)
+    check.expect_exact("waiting for the host's shell")
+    check.kill(number)
+    check.expect("switching the board off: done after")
+    check.expect(pexpect.EOF)
+    check.close()
+    assert check.exitstatus == 128 + number
+    assert left(str(tmp_path), seconds=5) == set()
 
 
 def test_a_console_at_the_keyboard(home: dict[str, str], tmp_path: Path) -> None:

@@ -108,6 +108,21 @@ def test_a_mistake_is_a_sentence_and_status_2(home: dict[str, str], arguments: l
     assert ended.stdout == ""
 
 
+@pytest.mark.parametrize("redirect", ["2>&-", "2>/dev/full"])
+def test_a_sentence_that_nobody_can_be_told_leaves_its_status(home: dict[str, str], redirect: str) -> None:
+    command = f'"$@" {redirect}'
+    words = [sys.executable, "-c", "from harness.cli import main; main()", "vdev", "defects", "/no/vdev-x.so"]
+    assert subprocess.run(["sh", "-c", command, "sh", *words], cwd=checkout(), env=home).returncode == 2
+
+
+@pytest.mark.parametrize("group", [[], ["bench"], ["vdev"], ["guest"]], ids=" ".join)
+def test_no_command_s_one_line_is_cut(home: dict[str, str], group: list[str]) -> None:
+    """The list of commands shows the first sentence of each, as far as it fits."""
+    listed = harness(home, *group, "--help").stdout.partition("Commands:\n")[2]
+    assert listed
+    assert "..." not in listed
+
+
 def test_what_could_not_be_done_is_status_3(home: dict[str, str]) -> None:
     script = (
         "from harness import cli\nfrom harness.errors import BenchError\n"
