@@ -7,18 +7,17 @@ never by SIGKILL. Whatever it printed and its exit status stay readable until th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
 from harness.clock import Deadline
-from harness.command import Result
 from harness.errors import BenchError, DeviceError, writing
 from harness.events import Events
 from harness.vdev.deployment import Deployment
 from harness.vm import status as exit_status
+from harness.vm.host import Process, QvmHost
 from harness.vm.lint import check
 from harness.vm.model import Configuration
 from harness.vm.writer import write
@@ -42,38 +41,6 @@ done
 exit 2
 """
 """$1 the VM's directory, $2 qvm's process, $3 tenths of a second. 0: there, 1: the process is gone, 2: neither yet."""
-
-
-class Process(Protocol):
-    """A detached process on the host."""
-
-    @property
-    def base(self) -> str: ...
-
-    @property
-    def pid(self) -> int: ...
-
-    def poll(self) -> int | None: ...
-
-    def wait(self, deadline: Deadline) -> int | None: ...
-
-    def signal(self, name: str) -> None: ...
-
-    def stdout(self) -> bytes: ...
-
-    def stderr(self) -> bytes: ...
-
-
-class QvmHost(Protocol):
-    """What a qvm process asks of the hypervisor host."""
-
-    def run(self, argv: Sequence[str], check: bool = True, *, timeout: float | None = None) -> Result: ...
-
-    def put(self, files: Mapping[Path, str]) -> object: ...
-
-    def exists(self, path: str) -> bool: ...
-
-    def start(self, argv: Sequence[str], directory: str, name: str, environment: Mapping[str, str], *, fifos: bool) -> Process: ...
 
 
 class HypervisorDisabled(BenchError):
