@@ -22,7 +22,9 @@ TOLD = re.compile(rb"=(\d+\.\d{9})=")
 class ReferenceClock(Protocol):
     """Seconds that go on evenly, from a moment that means nothing."""
 
-    def monotonic(self) -> float: ...
+    def monotonic(self) -> float:
+        """Its time now, in seconds. Raises what the way to it raises: the host's is asked over a console."""
+        ...
 
 
 class HostClock:
