@@ -273,6 +273,7 @@ class Board(Tables, frozen=True, kw_only=True):
         return value * self.timing.factor
 
     def has(self, feature: str) -> bool:
+        """Whether `features` names it."""
         return feature in self.features
 
     def claim(self, name: str) -> Claim:
