@@ -51,9 +51,11 @@ class ConsoleSpawn(SpawnBase):  # type: ignore[misc]  # pexpect has no types
         return len(raw)
 
     def sendline(self, data: bytes | str = b"") -> int:
+        """Sends a line; returns how many bytes that were, the newline included. Raises as `send`."""
         return self.send(data) + self.send(b"\n")
 
     def isalive(self) -> bool:
+        """Whether more may come: False once a read raised pexpect's `EOF`."""
         return not self.flag_eof
 
     def close(self) -> None:

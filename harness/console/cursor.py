@@ -59,6 +59,7 @@ class Match:
         return strip(self._log.read(self._from, self.start))
 
     def group(self, number: int | str = 0) -> bytes:
+        """A group of the pattern that was seen, as `re` numbers or names it. Raises `IndexError` for one that is not there."""
         found: bytes = self.match.group(number)
         return found
 

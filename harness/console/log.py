@@ -50,10 +50,12 @@ class ByteLog:
 
     @property
     def index_path(self) -> Path:
+        """The index: `FILE.index`, beside the log file."""
         return self.path.with_name(self.path.name + ".index")
 
     @property
     def size(self) -> int:
+        """Bytes that came so far; the offset of the next one."""
         return self._size
 
     @property

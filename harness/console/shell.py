@@ -389,4 +389,5 @@ def _resync_deadline(what: str) -> Deadline:
 
 
 def within(seconds: float, deadline: Deadline | None) -> Deadline:
+    """The moment some seconds from now, or an earlier deadline."""
     return Deadline.after(min(seconds, deadline.remaining) if deadline else seconds, "an answer")
