@@ -25,9 +25,13 @@ class Console(Protocol):
     """What evidence wants of a console: where its log stands, and a slice of it."""
 
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Bytes that came so far."""
+        ...
 
-    def slice(self, begin: int, end: int | None = None) -> bytes: ...
+    def slice(self, begin: int, end: int | None = None) -> bytes:
+        """What came from one offset to another (None: up to now)."""
+        ...
 
 
 class Run:
@@ -86,6 +90,7 @@ class Run:
         self.directory.save(self.directory.vdevs, self._vdevs)
 
     def begin_test(self, test: str) -> None:
+        """What the consoles say from now on belongs to this planned test."""
         outcome = self.outcomes[test]
         outcome.begun = True
         self._still = self._standstill.seconds()
@@ -114,6 +119,7 @@ class Run:
         return verdict, sentence
 
     def end_test(self, test: str) -> None:
+        """Journals the verdict of a planned test, once; without any phase that ended it is `not-run`."""
         outcome = self.outcomes[test]
         if outcome.told:
             return
@@ -146,6 +152,7 @@ class Run:
         self.events.emit("bench.lacks", feature=feature)
 
     def exit_status(self) -> int:
+        """pytest's exit status by the verdicts so far; evidence with a hole is never better than infra."""
         status = exit_status(outcome.verdict for outcome in self.outcomes)
         return EXIT_INFRA if self.hole and status != 1 else status
 
@@ -172,5 +179,6 @@ class Run:
         return sorted(self._lacking)
 
     def close(self) -> None:
+        """Ends the journal. Nothing more is noted."""
         self._standstill.close()
         self.journal.close()

@@ -40,6 +40,7 @@ class RunDirectory:
 
     @property
     def journal(self) -> Path:
+        """The journal (`harness.evidence.journal`), the source of everything else."""
         return self.path / "journal.jsonl"
 
     @property

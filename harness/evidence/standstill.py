@@ -37,6 +37,7 @@ class Standstill:
             return self._total
 
     def close(self) -> None:
+        """Ends the thread that looks."""
         self._end.set()
         self._thread.join()
 
