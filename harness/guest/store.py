@@ -26,11 +26,17 @@ sync
 class StoreHost(Protocol):
     """What the store asks of the hypervisor host."""
 
-    def run(self, argv: Sequence[str]) -> Result: ...
+    def run(self, argv: Sequence[str]) -> Result:
+        """Runs a program. Raises `CommandFailed` for a status other than 0."""
+        ...
 
-    def put(self, files: Mapping[Path, str]) -> object: ...
+    def put(self, files: Mapping[Path, str]) -> object:
+        """Copies local files to paths on the host, whose directories are there."""
+        ...
 
-    def digest(self, paths: Sequence[str]) -> Mapping[str, str]: ...
+    def digest(self, paths: Sequence[str]) -> Mapping[str, str]:
+        """The SHA-1 of each of some files on the host. Raises `CommandFailed` when one is not there."""
+        ...
 
 
 class CopyFailed(BenchError):

@@ -18,6 +18,7 @@ class Interrupt:
 
     @property
     def total(self) -> int:
+        """How often it was taken, on all vCPUs together."""
         return sum(self.counts)
 
 
