@@ -30,6 +30,7 @@ class SshTransport:
         self._ways: list[_Way] = [_Sftp(connection), _Scp(connection), _Cat(connection, path)]
 
     def run_text(self, script: str, timeout: float, input: bytes | None = None) -> Result:
+        """Runs shell text as it is. Raises as `SshConnection.run_text`."""
         return self._connection.run_text(script, timeout, input)
 
     def put(self, files: Mapping[Path, str], timeout: float, /) -> str:

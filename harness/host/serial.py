@@ -51,6 +51,7 @@ class ConsoleTransport:
         self._tools: set[str] | None = None
 
     def run_text(self, script: str, timeout: float, input: bytes | None = None) -> Result:
+        """Runs shell text as it is. Raises as `Shell.run_text`."""
         return self._shell.run_text(script, timeout, input)
 
     def put(self, files: Mapping[Path, str], timeout: float, /) -> str:

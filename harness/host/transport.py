@@ -20,10 +20,17 @@ class Transport(Protocol):
         """Whether a command's input is as quick a way for a file as copying it."""
         ...
 
-    def run_text(self, script: str, timeout: float, input: bytes | None = None) -> Result: ...
+    def run_text(self, script: str, timeout: float, input: bytes | None = None) -> Result:
+        """Runs shell text for `timeout` seconds at most, with `input` or nothing as its standard input.
+
+        Raises `CommandTimeout`, or what the way raises when it is lost: `SshLost`, `NoShell`.
+        """
+        ...
 
     def put(self, files: Mapping[Path, str], timeout: float, /) -> str:
         """Copies files to the host; returns the name of the way they went."""
         ...
 
-    def get(self, files: Mapping[str, Path], timeout: float, /) -> str: ...
+    def get(self, files: Mapping[str, Path], timeout: float, /) -> str:
+        """Copies files from the host to local paths; returns the name of the way they came."""
+        ...
