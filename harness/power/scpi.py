@@ -68,6 +68,7 @@ class ScpiSwitch:
         )
 
     def state(self) -> State:
+        """By `:OUTP? CHn`; an instrument that does not answer is `UNKNOWN`. Raises `InstrumentRefused`."""
         try:
             state = self._read(self._channel, self._deadline("its output state"))
         except InstrumentSilent as error:
@@ -77,6 +78,7 @@ class ScpiSwitch:
         return state
 
     def on(self) -> None:
+        """`:OUTP CHn,ON` and reads it back. Raises `PowerFault`, `InstrumentSilent` or `InstrumentRefused`."""
         deadline = self._deadline("its output to read ON")
         self._note(state := self._read(self._channel, deadline))
         if state is State.ON:
@@ -87,12 +89,14 @@ class ScpiSwitch:
         self._off_since = None
 
     def off(self) -> None:
+        """`:OUTP CHn,OFF` and reads it back. Raises as `on`."""
         with self._events.step("power.off", channel=self._channel):
             was = self._off_since
             self._switch(self._channel, State.OFF)
             self._off_since = was if was is not None else self._clock.monotonic()
 
     def reset(self) -> None:
+        """Closes the relay of the reset channel for `RESET_HOLD` seconds. Raises `NotAvailable`, or as `on`; the relay is opened again."""
         channel = self._reset_channel
         if channel is None:
             raise NotAvailable(
@@ -106,6 +110,7 @@ class ScpiSwitch:
                 self._switch(channel, State.OFF)
 
     def close(self) -> None:
+        """Ends the session with the instrument."""
         self._link.close()
 
     def _switch(self, channel: int, state: State) -> None:

@@ -12,6 +12,8 @@ from harness.errors import BenchError
 
 
 class State(StrEnum):
+    """What a power switch reads back. Three-valued: what does not answer is not off."""
+
     ON = "on"
     OFF = "off"
     UNKNOWN = "unknown"
