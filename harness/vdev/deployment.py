@@ -89,11 +89,17 @@ class DeploymentHost(Protocol):
     """What a deployment asks of the hypervisor host."""
 
     @property
-    def pipes(self) -> bool: ...
+    def pipes(self) -> bool:
+        """Whether a command's input is as quick a way for a file as `put`."""
+        ...
 
-    def run(self, argv: Sequence[str], *, timeout: float | None = None, input: bytes | None = None) -> Result: ...
+    def run(self, argv: Sequence[str], *, timeout: float | None = None, input: bytes | None = None) -> Result:
+        """Runs a program for `timeout` seconds at most. Raises `CommandFailed` for a status other than 0."""
+        ...
 
-    def put(self, files: Mapping[Path, str]) -> str: ...
+    def put(self, files: Mapping[Path, str]) -> str:
+        """Copies local files to paths on the host; returns the name of the way they went."""
+        ...
 
 
 class DeploymentFailed(BenchError):

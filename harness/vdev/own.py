@@ -27,7 +27,9 @@ done
 class AnyHost(Protocol):
     """What is asked of the hypervisor host."""
 
-    def run(self, argv: Sequence[str], /) -> Result: ...
+    def run(self, argv: Sequence[str], /) -> Result:
+        """Runs a program. Raises `CommandFailed` for a status other than 0."""
+        ...
 
 
 def hosts_own(host: AnyHost, profile: HostProfile, names: Sequence[str]) -> list[dict[str, str]]:
