@@ -40,6 +40,8 @@ class Parsed(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Token:
+    """A word of a configuration, the line it stands on (from 1), and whether it was quoted."""
+
     text: str
     line: int
     quoted: bool = False
