@@ -10,18 +10,24 @@ from typing import Protocol
 class Clock(Protocol):
     """Seconds that never go back, and the wall clock for stamps that people read."""
 
-    def monotonic(self) -> float: ...
+    def monotonic(self) -> float:
+        """Seconds since a moment that means nothing; never goes back."""
+        ...
 
-    def wall(self) -> float: ...
+    def wall(self) -> float:
+        """Seconds since 1970-01-01 UTC; may be set, and go back."""
+        ...
 
 
 class SystemClock:
     """The lab controller's own clocks (CLOCK_MONOTONIC, CLOCK_REALTIME)."""
 
     def monotonic(self) -> float:
+        """CLOCK_MONOTONIC, in seconds. It stands still while the machine sleeps."""
         return time.monotonic()
 
     def wall(self) -> float:
+        """CLOCK_REALTIME, in seconds."""
         return time.time()
 
 
@@ -49,4 +55,5 @@ class Deadline:
 
     @property
     def expired(self) -> bool:
+        """Whether its moment has come."""
         return self.remaining == 0.0

@@ -80,6 +80,7 @@ class Sample(msgspec.Struct, frozen=True):
 
     @property
     def bracket(self) -> float:
+        """Seconds within which the count was read."""
         return self.after - self.before
 
 

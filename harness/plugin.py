@@ -34,6 +34,7 @@ SYMBOLS = {"infra": "I", "blocked": "B", "inconclusive": "?"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of a run on a board."""
     group = parser.getgroup("harness", "vdevs on a board")
     group.addoption(
         "--board",
@@ -57,6 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Our marks; and a board or a vdev option that makes no sense is refused before anything is collected."""
     config.addinivalue_line("markers", "specification(*lines): the numbered specification lines a test judges")
     config.addinivalue_line("markers", "judge(name): registers, drivers, lines or bench")
     config.addinivalue_line("markers", "claimed(*names): holds where the board file claims that `yes`; recorded where that is unknown")
@@ -87,6 +89,7 @@ def _workers(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begins the run once a collected test is known to need a bench. Raises `pytest.UsageError` for what refuses it."""
     config = session.config
     items = [item for item in session.items if _needs_bench(item)]
     if not items or any(getattr(config.option, name, False) for name in LOOKING):
@@ -204,6 +207,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Gives each phase of a test its verdict and sentence, and the report these for a traceback."""
     report = yield
     run = item.config.stash.get(RUN, None)
     if run is None or item.nodeid not in run.outcomes:
@@ -230,6 +234,7 @@ def _attach_consoles(run: Run) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """A letter of its own for each verdict that pytest does not know."""
     verdict = dict(getattr(report, "user_properties", ())).get("verdict")
     if report.failed and verdict in SYMBOLS:
         return str(verdict), SYMBOLS[str(verdict)], (str(verdict).upper(), {"yellow": True})
@@ -238,6 +243,7 @@ def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test's begin and verdict are journalled around all its phases."""
     run = item.config.stash.get(RUN, None)
     if run is None or item.nodeid not in run.outcomes:
         return (yield)
@@ -250,6 +256,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+    """The exit status by the verdicts, and the end of the journal, whatever pytest's own end was."""
     run = session.config.stash.get(RUN, None)
     if run is None:
         return (yield)
@@ -267,6 +274,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The last screen of a run on a bench."""
     run = config.stash.get(RUN, None)
     if run is not None:
         from harness.report import terminal
