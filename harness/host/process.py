@@ -96,7 +96,9 @@ class ProcessLost(BenchError):
 class Run(Protocol):
     """`Host.run`."""
 
-    def __call__(self, argv: Sequence[str], check: bool = True, /) -> Result: ...
+    def __call__(self, argv: Sequence[str], check: bool = True, /) -> Result:
+        """Runs a program. With `check`, raises `CommandFailed` for a status other than 0."""
+        ...
 
 
 class HostProcess:

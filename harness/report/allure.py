@@ -70,6 +70,7 @@ class Steps:
         self._open: list[tuple[str, str]] = []
 
     def __call__(self, event: Event) -> None:
+        """Makes a phase of the running test a step of its result; other events are nothing to Allure."""
         hook = allure_commons.plugin_manager.hook
         if event.name.endswith(".begin"):
             name = event.name.removesuffix(".begin")

@@ -34,6 +34,7 @@ class Progress:
         self._narrator = Narrator(self._say, self._sign)
 
     def __call__(self, event: Event) -> None:
+        """Tells what is worth a line. Events of other threads are not told: pytest's capture is the main thread's."""
         if threading.current_thread() is not self._main or self._reporter.verbosity < 0:
             return
         if event.name == "run.tear_down_failed":
