@@ -28,6 +28,7 @@ def no_shell(console: Console, cursor: Cursor, what: str) -> NoShell:
 
 
 def login_wanted(console: Console) -> NoShell:
+    """What asks for a name and a password is no shell."""
     return NoShell(
         f"console {console.name}: a login is asked for where a shell was expected",
         "let the board log in on its console by itself",
@@ -36,6 +37,7 @@ def login_wanted(console: Console) -> NoShell:
 
 
 def too_noisy(console: Console, tries: int) -> ShellNoise:
+    """After so many tries to read one thing."""
     return ShellNoise(
         f"console {console.name}: output could not be read unharmed in {tries} tries",
         "silence what else talks on that console",
