@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from suites.harness import qvm_local
 from suites.harness.pit import Pit
 from suites.harness.qvm_board import QvmBoard, booted
 from suites.harness.uart import Uart
+
+settings.register_profile("harness", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("harness")  # how fast this machine is says nothing of what is tested
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -89,7 +89,7 @@ def test_a_refused_file_leaves_nothing_behind(parser: Parser) -> None:
     assert b"no vdev has the name" in said
 
 
-@settings(max_examples=FILES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=FILES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=damaged())
 def test_a_damaged_file_is_read_or_refused_in_one_sentence(parser: Parser, text: bytes) -> None:
     """No sanitizer's report, no signal, no silence: a refusal says why, and an accepted text says nothing but warnings."""

@@ -45,7 +45,7 @@ def clean(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_cksum_is_the_tool_s(data: bytes) -> None:
     said = subprocess.run(["cksum"], input=data, capture_output=True, check=True).stdout.split()
     assert [cksum(data), len(data)] == [int(word) for word in said]

@@ -310,7 +310,7 @@ def one_line(error: UseError) -> None:
 
 
 @given(name=HOSTILE)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_hostile_file_name_is_a_vdev_or_a_sentence(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     """Only letters, digits and `_ . + -` ever reach a host; everything else is refused in one printable line."""
     directory = tmp_path_factory.mktemp("vdevs")
@@ -327,7 +327,7 @@ def test_a_hostile_file_name_is_a_vdev_or_a_sentence(tmp_path_factory: pytest.Te
 
 
 @given(name=HOSTILE)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_hostile_directory_name_is_a_sentence(tmp_path_factory: pytest.TempPathFactory, board: Board, name: str) -> None:
     """For sources whose directory gives the vdev its name, and for a directory of vdevs that is not there."""
     directory = tmp_path_factory.mktemp("sources") / name

@@ -230,7 +230,7 @@ def test_uart_041_reading_lsr_clears_errors_only(uart: Uart) -> None:
     assert uart.get(LSR) == DR | THRE | TEMT
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 7), st.integers(0, 255), st.sampled_from([1, 1, 1, 2, 4])), max_size=300))
 def test_uart_105_the_device_works_after_random_access(accesses: list[tuple[bool, int, int, int]]) -> None:
     with Uart() as uart:

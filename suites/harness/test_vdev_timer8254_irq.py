@@ -192,7 +192,7 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(operations=OPERATIONS)
 def test_pit_123_random_sequences_agree_with_a_counter_that_steps(operations: list[Operation]) -> None:
     """Counting element, OUT and null count after each step are those of a model that goes clock by clock."""
@@ -219,7 +219,7 @@ def test_pit_123_random_sequences_agree_with_a_counter_that_steps(operations: li
             assert (status, first | (rest[0] << 8 if rest else 0)) == (model.status(), shown), (kind, value)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(
@@ -256,7 +256,7 @@ ACCESSES = st.tuples(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(ACCESSES, max_size=300))
 def test_pit_123_the_device_works_after_random_access(accesses: list[tuple[bool, int, int, int]]) -> None:
     with Pit() as pit:
