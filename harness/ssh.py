@@ -90,11 +90,13 @@ class SshConnection:
         """
         refusal = ""
         while not deadline.expired:
-            refusal = self._start_master(deadline)
-            if not refusal:
+            reason = self._start_master(deadline)
+            if not reason:
                 return
-            self._raise_final(refusal)
-            self._events.emit("ssh.refused", reason=refusal)
+            self._raise_final(reason)
+            self._events.emit("ssh.refused", reason=reason)
+            if not (refusal and deadline.expired):  # the deadline may have cut the last try short, in the middle of what it said
+                refusal = reason
             threading.Event().wait(min(PAUSE, deadline.remaining))
         raise SshUnreachable(
             f"{self._board}: no SSH server let us in at {self._place} within {deadline.seconds:g} s ({_one_line(refusal) or 'no answer'})",
