@@ -50,7 +50,10 @@ def check(board: Board, *, ssh: bool, launched: bool = False) -> None:
     missing = "--no-ssh forbids that" if not ssh else "" if board.ssh.host or (board.launch and not launched) else "ssh.host is missing"
     if missing:
         remedy = "add it" if ssh else "run without it"
-        raise NoRoute(f"{key} goes by SSH, and {missing}", f'{remedy}, or wire [console.guest] and set the route to "serial"')
+        raise NoRoute(
+            f"{key} goes by SSH, and {missing}",
+            f'{remedy}, or wire [console.guest], name its port in vm.console_device and set the route to "serial"',
+        )
 
 
 def route(board: Board, events: Events, *, ssh: bool = True) -> GuestRoute | None:

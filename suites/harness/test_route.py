@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench.route import GuestRoute, NoRoute, route
+from harness import boardfile
+from harness.bench.route import GuestRoute, NoRoute, check, route
 from harness.boardfile import Board, Ssh
 from harness.boardfile.schema import About, GuestConsole, HostProfile, Vm
 from harness.clock import Deadline
@@ -154,3 +155,15 @@ def test_what_is_missing_is_named(keys: dict[str, str], sentence: str) -> None:
 def test_without_ssh_the_way_is_refused() -> None:
     with pytest.raises(NoRoute, match="and --no-ssh forbids that; run without it"):
         route(board(), Events(), ssh=False)
+
+
+def test_the_cable_in_the_readme_needs_no_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (boardfile.checkout() / "boards" / "README.md").read_text()
+    [example] = re.findall(r"```toml\n(extends = \"virtual-x86_64-unkind\".*?)```", readme, re.DOTALL)
+    (tmp_path / "cable.toml").write_text(example)
+    monkeypatch.setenv("HARNESS_BENCHES", str(tmp_path))
+    cable = boardfile.load("cable")
+    check(cable, ssh=False)
+    assert cable.vm.console_device == "/dev/ser3"
+    with pytest.raises(NoRoute):
+        check(boardfile.load("virtual-x86_64-unkind"), ssh=False)

@@ -140,7 +140,10 @@ def test_the_self_tests_refuse_a_board() -> None:
 def test_a_guest_s_console_by_ssh_without_ssh() -> None:
     """Before the board is launched, let alone switched on."""
     sentence = refused("--board=virtual-x86_64-unkind", "--no-ssh", "suites/bench/test_vm.py")
-    assert sentence.startswith('boards/virtual-x86_64-unkind.toml: vm.console.route = "pty" goes by SSH, and --no-ssh forbids that; run')
+    assert sentence.startswith(
+        'boards/virtual-x86_64-unkind.toml: vm.console.route = "pty" goes by SSH, and --no-ssh forbids that; run without it, '
+    )
+    assert sentence.endswith('or wire [console.guest], name its port in vm.console_device and set the route to "serial"')
 
 
 XDIST = """
