@@ -25,7 +25,7 @@ def check_sense(board: Board) -> None:
     _identity(label, board)
     for key in ("scratch", "store"):
         place = PurePosixPath(getattr(board.host, key))
-        if not place.is_absolute() or place == PurePosixPath("/") or ".." in place.parts:
+        if not place.is_absolute() or len(place.parts) == 1 or ".." in place.parts:
             raise BadBoardFile(f"{label}: host.{key} {str(place)!r} is no place of its own", f"name a directory from the root: /data/{key}")
     if board.power.reset_channel == board.power.channel:
         raise BadBoardFile(
