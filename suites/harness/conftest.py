@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,10 @@ settings.load_profile("harness")  # how fast this machine is says nothing of wha
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--board"):
         raise pytest.UsageError("suites/harness takes no --board; run it with `make test`")
+    # A shell without job control starts what it puts into the background with these ignored, and so would be all that is started here.
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture

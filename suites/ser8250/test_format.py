@@ -32,6 +32,12 @@ TOP_BIT_CLEAR = b"\x15\x2a\x55"
 SLOW_BAUD = 110
 TIME_LIMIT = 0.05
 """Allowed relative error of the time a stream takes (UART-014)."""
+BRISK_BAUD = 9600
+FIFOS = "0123456789abcdef" * 8
+STREAMS = 5
+"""Of these the quickest counts: a busy bench is late at random, and an interrupt that comes in time is not."""
+KEEP_UP = 0.1
+"""How much longer than its bits a stream may take. A FIFO's bits at that rate last 17 ms, of which the driver has one to fill it again."""
 DRAINS = 5
 UPTIME = 0.01
 """Seconds between two values of /proc/uptime."""
@@ -142,6 +148,28 @@ def test_a_character_takes_its_time(guest: LinuxGuest, bench: Bench, line_ser2: 
     late = max(0.0, begin[1] - asked - character)
     stream = Quantity((sum(end) - sum(begin)) / 2, late + (end[1] - end[0] + begin[1] - begin[0]) / 2)
     measured(f"ser8250.stream_time_{form}", stream, unit="s", expected=expected, limit=expected * TIME_LIMIT)
+
+
+@claimed("ser8250.divisor")
+@specification("UART-026", "UART-028", "UART-061")
+def test_a_long_stream_has_no_pauses(guest: LinuxGuest, bench: Bench, line_ser2: Line, measured: Judge) -> None:
+    """At 9600 bit/s eight FIFOs full have no gap between them: the interrupt for the next one comes while the last character leaves."""
+    make_raw(guest, PORT, str(BRISK_BAUD))
+    line_ser2.follow(BRISK_BAUD)
+    expected = (len(FIFOS) - 1) * 10 / BRISK_BAUD
+    streams = []
+    repeated = f"for n in $(seq {STREAMS}); do head -c 1 <&3 >/dev/null; printf '{FIFOS}' >&3; done 3<>{PORT}"
+    with guest.background(repeated) as job, bench.reference() as reference:
+        job.reading(PORT)
+        for _ in range(STREAMS):
+            line_ser2.start()
+            line_ser2.write(b"!")
+            begin = line_ser2.arrival(0, reference, guest.command_seconds)
+            end = line_ser2.arrival(len(FIFOS) - 1, reference, guest.command_seconds)
+            streams.append(Quantity((sum(end) - sum(begin)) / 2 - expected, (end[1] - end[0] + begin[1] - begin[0]) / 2))
+    quickest, next_one, *_ = sorted(streams, key=lambda stream: stream.value)
+    pauses = Quantity(quickest.value, quickest.uncertainty + next_one.value - quickest.value)
+    measured("ser8250.pauses", pauses, unit="s", expected=0.0, limit=KEEP_UP * expected)
 
 
 @specification("UART-033", "UART-046", "UART-057")

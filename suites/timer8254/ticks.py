@@ -119,7 +119,7 @@ def _sample(
                 raise AssertionError(f"interrupt 0 has stopped at {counts[-1].count}: none came in {seconds:.1f} s")
             rate = rate_from_counts(counts)
             seconds = counts[-1].after - begin
-            guest.events.emit("progress", text=f"{seconds:.0f} s of ticks: {rate.value:.3f} Hz ± {rate.uncertainty:.3f} Hz")
+            guest.events.emit("progress", text=f"{seconds:.0f} s of interrupt 0: {rate.value:.3f} Hz ± {rate.uncertainty:.3f} Hz")
             if (rate.uncertainty <= wanted_uncertainty and seconds >= shortest) or seconds > longest:
                 return counts, uptimes
 

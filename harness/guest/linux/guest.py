@@ -172,9 +172,8 @@ class LinuxGuest:
     def _not_up(self, boot: Deadline) -> GuestNotUp:
         text = self.boot_text()
         died = fatal(text)
-        reached = progress(text) if sightings(text) or not text else f"{len(text)} bytes came, none of them a known step of a boot"
         return GuestNotUp(
-            f"the guest {self.vm.system} did not boot: {died or f'it was not up within {boot.seconds:g} s'}; {reached}",
+            f"the guest {self.vm.system} did not boot: {died or f'it was not up within {boot.seconds:g} s'}; {progress(text)}",
             "look at its last lines, and at the device behind the next step",
             evidence=self.console.log.tail(start=self._begin),
         )

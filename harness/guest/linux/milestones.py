@@ -62,7 +62,8 @@ def progress(log: bytes) -> str:
     """How far a boot got, in words."""
     seen = sightings(log)
     last = MILESTONES.index(seen[-1].milestone) if seen else -1
-    reached = f"it got to {MILESTONES[last].name}" if seen else "it printed nothing of a boot"
+    nothing = f"{len(log)} bytes came, none of them a known step of a boot" if log else "it printed nothing of a boot"
+    reached = f"it got to {MILESTONES[last].name}" if seen else nothing
     return reached if last + 1 == len(MILESTONES) else f"{reached}, next would be {MILESTONES[last + 1].name}"
 
 
