@@ -126,6 +126,15 @@ def test_a_break_in_loopback_is_one_break(guest: LinuxGuest) -> None:
     assert Counters(*after).since(Counters(*before)) == {"rx": 1, "brk": 1}
 
 
+@specification("UART-022", "UART-023")
+def test_it_sends_on_after_a_break(guest: LinuxGuest, line_ser2: Line) -> None:
+    """A break between two words takes none of their characters; it is NULs at most to whoever cannot tell a break."""
+    line_ser2.start()
+    ask(guest, f"for ('before', 'after') {{ syswrite PORT, $_; control 0x5409, 1; hold_break {LONG_BREAK} }} syswrite PORT, 'end'")
+    received = line_ser2.take(len(b"beforeafterend"))
+    assert received.replace(b"\0", b"") == b"beforeafterend", f"{received!r} came"
+
+
 @specification("UART-035", "UART-041", "UART-058")
 def test_an_overrun_is_counted_and_the_fifo_keeps_what_it_has(guest: LinuxGuest) -> None:
     """With OUT2 off the driver gets no interrupt and reads nothing: of eighteen breaks in loopback the FIFO keeps sixteen.
