@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from harness.errors import Inconclusive
-from harness.measure import Measurement, Sample
+from harness.measure import Measurement, Quantity, Sample
 from harness.verdict import Verdict
-from suites.timer8254.record import Record, Uneven, evenly_lost, find_steps
+from suites.timer8254.record import Record, Steps, Uneven, evenly_lost, find_steps, stray_ticks
 from suites.timer8254.ticks import COUNT_HZ250, INPUT_CLOCK, TICK_LIMIT, Ticks, from_record
 
 PERIOD = 2533
@@ -138,3 +138,13 @@ def test_a_comb_has_teeth_at_even_distances(lost: tuple[int, ...], evenly: int) 
 def test_a_record_without_ticks_tells_nothing(ticks: list[int]) -> None:
     with pytest.raises(Inconclusive):
         find_steps(Record(ticks, [], []))
+
+
+def test_what_one_record_leaves_open_more_of_them_decide() -> None:
+    """One tick lost by accident is forgiven a bench that had none in two more records; ticks lost evenly, or doubled, are not its."""
+    quiet, accident = Steps(TICKS, (), 0, (), 0.25), Steps(TICKS, (700,), 0, (), 0.25)
+    assert stray_ticks([accident], steady=False) == Quantity(0, 1.25)
+    assert stray_ticks([accident, quiet, quiet], steady=False).uncertainty < 1
+    assert stray_ticks([accident, quiet], steady=True) == Quantity(0.5, 0.25)
+    wrong = Steps(TICKS, (1000, 2000, 3000, 4000), 2, (), 0.25)
+    assert stray_ticks([wrong, wrong], steady=False) == Quantity(6, 0.25)

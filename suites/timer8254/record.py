@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from harness.errors import DeviceError, Inconclusive
 from harness.guest.linux import LinuxGuest
+from harness.measure import Quantity
 from suites.timer8254.trace import MARKER, read_trace, tracing
 
 UNIT = 4096
@@ -184,6 +185,13 @@ def evenly_lost(lost: Sequence[int]) -> int:
             if hits >= max(FEWEST_TEETH, TEETH_SHARE * len(places)):
                 best = max(best, hits)
     return best
+
+
+def stray_ticks(records: Sequence[Steps], steady: bool) -> Quantity:
+    """Ticks lost or doubled in one of some records, on the average; on a board that is not `steady` only those lost evenly are certain."""
+    certain = [len(steps.lost) if steady else evenly_lost(steps.lost) for steps in records]
+    doubtful = [len(steps.lost) - lost + steps.hidden for steps, lost in zip(records, certain, strict=True)]
+    return Quantity((sum(certain) + sum(steps.doubled for steps in records)) / len(records), sum(doubtful) / len(records))
 
 
 def _period(distances: Sequence[int]) -> float:

@@ -17,9 +17,8 @@ from fixtures.measure import Judge
 from harness.bench import Bench, LinuxGuests
 from harness.errors import Inconclusive
 from harness.guest.linux import LinuxGuest
-from harness.measure import Quantity
-from suites.timer8254.clockevent import PERIODIC, clock_event
-from suites.timer8254.record import evenly_lost
+from suites.timer8254.clockevent import CLOCK_EVENTS, PERIODIC, clock_event
+from suites.timer8254.record import stray_ticks
 from suites.timer8254.ticks import COUNT_HZ250, INPUT_CLOCK, TICK_LIMIT, Ticks, measure_ticks
 
 pytestmark = judge("drivers")
@@ -27,6 +26,8 @@ pytestmark = judge("drivers")
 NOMINAL = INPUT_CLOCK / COUNT_HZ250
 STRAY_LIMIT = 1
 """Ticks of a record that may be lost or come twice."""
+RECORDS = 3
+"""Records of ticks at most."""
 NO_TICKS = "MP-BIOS bug"
 """What the kernel says when it saw no ticks on the I/O APIC pin and tries other wirings."""
 
@@ -89,7 +90,7 @@ def test_the_kernel_finds_the_timer_on_io_apic_pin_0(booted: Booted) -> None:
 @specification("PIT-110")
 def test_the_pit_is_the_tick_device(guest: LinuxGuest) -> None:
     """Clock event device 0 is `pit`, and its line is an edge-triggered I/O APIC interrupt."""
-    assert guest.read("/sys/devices/system/clockevents/clockevent0/current_device") == "pit"
+    assert guest.read(f"{CLOCK_EVENTS}/clockevent0/current_device") == "pit"
     line = guest.interrupts()["0"]
     assert "IO-APIC" in line.kind
     assert "edge" in line.kind
@@ -117,13 +118,16 @@ def test_no_tick_is_lost_from_the_guests_clock(guest: LinuxGuest, ticks: Ticks, 
 
 
 @specification("PIT-079", "PIT-110", "PIT-112")
-def test_no_single_tick_is_lost_or_comes_twice(ticks: Ticks, bench: Bench, measured: Judge) -> None:
+def test_no_single_tick_is_lost_or_comes_twice(guest: LinuxGuest, ticks: Ticks, bench: Bench, measured: Judge) -> None:
     """Of five thousand ticks, each stamped by the guest's kernel, none is missing and none is there twice.
 
     No bench makes ticks. One without `cpu.steady` merges two now and then though the guest runs, by accident: that is what their number
-    is uncertain by. It merges none at even distances, so those are the timer's there as well.
+    is uncertain by, and why one record may not be enough. It merges none at even distances, so those are the timer's there as well.
     """
-    steps = ticks.steps
-    certain = len(steps.lost) if bench.board.has("cpu.steady") else evenly_lost(steps.lost)
-    uncertainty = len(steps.lost) - certain + steps.hidden
-    measured("timer8254.stray_ticks", Quantity(certain + steps.doubled, uncertainty), unit="ticks", expected=0, limit=STRAY_LIMIT)
+    steady = bench.board.has("cpu.steady")
+    records = [ticks.steps]
+    while (stray := stray_ticks(records, steady)).uncertainty > STRAY_LIMIT and len(records) < RECORDS:
+        guest.events.emit("progress", text=f"{stray.uncertainty:.1f} ticks may be the bench's: recording once more")
+        with bench.reference() as reference:
+            records.append(measure_ticks(guest, reference, wanted_uncertainty=NOMINAL).steps)
+    measured("timer8254.stray_ticks", stray, unit="ticks", expected=0, limit=STRAY_LIMIT)
