@@ -12,7 +12,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 RUN_ARGUMENTS ?=
 
-PACKAGES := qemu-system-x86 cpio lz4 e2fsprogs openssh-client gcc libc6-dev mksh busybox-static
+PACKAGES := qemu-system-x86 cpio lz4 e2fsprogs openssh-client gcc libc6-dev mksh busybox-static sigrok-cli
 MISSING = $(shell for p in $(PACKAGES) $(VENV_PACKAGE); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
 SYSTEM_PYTHON := $(shell command -v python3.11 || command -v python3)
 VENV_PACKAGE := $(shell $(SYSTEM_PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv)
