@@ -19,15 +19,13 @@ from harness.errors import Inconclusive
 from harness.guest.linux import LinuxGuest
 from suites.timer8254.clockevent import CLOCK_EVENTS, PERIODIC, clock_event
 from suites.timer8254.record import stray_ticks
-from suites.timer8254.ticks import COUNT_HZ250, INPUT_CLOCK, TICK_LIMIT, Ticks, measure_ticks
+from suites.timer8254.ticks import COUNT_HZ250, INPUT_CLOCK, RECORDS, TICK_LIMIT, Ticks, measure_ticks
 
 pytestmark = judge("drivers")
 
 NOMINAL = INPUT_CLOCK / COUNT_HZ250
 STRAY_LIMIT = 1
 """Ticks of a record that may be lost or come twice."""
-RECORDS = 3
-"""Records of ticks at most."""
 NO_TICKS = "MP-BIOS bug"
 """What the kernel says when it saw no ticks on the I/O APIC pin and tries other wirings."""
 
